@@ -1,0 +1,142 @@
+"""CoNLL columns: a token a line, its tag in the last of 2 to 4 columns, a blank line after each sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from regard.data.files import read_lines
+from regard.data.findings import Finding
+from regard.data.spans import OUTSIDE, Span, spans_of, split_tag, to_bio
+
+COLUMNS = range(2, 5)
+_TAG = re.compile(r"O|[BIESLU]-\S+")
+_COMMENT = re.compile(r"# [\w.]+ = |# newdoc|# newpar")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Tokens, and their IOB2 tags where they are known."""
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...] | None = None
+    line: int | None = None
+    """Line of the first token in its file."""
+
+    @property
+    def spans(self) -> list[Span]:
+        """The entities."""
+        return spans_of(self.tags or ())
+
+
+Row = tuple[int, str, str]  # line number, token, tag
+
+
+def read_conll(path: Path) -> tuple[list[Sentence], list[Finding]]:
+    """The sentences of a file that could be read, their tags brought to IOB2, and what is wrong with the rest.
+
+    Tabs separate columns where the first row has one, else white space. BIO, BIOES, BILOU and IOB1 are told apart by
+    the tags themselves. An I- tag that continues nothing starts an entity, as in conlleval, and is told.
+    """
+    return parse_conll(read_lines(path), path)
+
+
+def parse_conll(lines: list[str], path: Path) -> tuple[list[Sentence], list[Finding]]:
+    """The same for lines at hand; `path` is what findings call them."""
+    findings: list[Finding] = []
+    blocks = list(_blocks(lines, path, findings))
+    if not blocks and not findings:
+        findings.append(Finding("error", path, None, "the file holds no sentence. It must have rows of token and tag."))
+    scheme = scheme_of([[tag for _, _, tag in block] for block in blocks])
+    for block in blocks:
+        findings += _repairs(block, scheme, path)
+    sentences = [_sentence(block) for block in blocks]
+    return sentences, sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def looks_like_conll(lines: list[str]) -> bool:
+    """Whether the first row with text has a known tag in its last column."""
+    first = next((line for line in lines if line.strip()), "").split()
+    return len(first) in COLUMNS and _TAG.fullmatch(first[-1]) is not None
+
+
+def scheme_of(sequences: list[list[str]]) -> str:
+    """IOB1, BIO or BIOES: which of them these tags keep to; BIO where they break all."""
+    prefixes = {split_tag(tag)[0] for tags in sequences for tag in tags}
+    if prefixes & set("ESLU"):
+        return "BIOES"
+    bare_inside = needless_begin = False
+    for tags in sequences:
+        for before, tag in zip([OUTSIDE, *tags], tags, strict=False):
+            prefix, kind = split_tag(tag)
+            continues = before != OUTSIDE and split_tag(before)[1] == kind
+            bare_inside |= prefix == "I" and not continues
+            needless_begin |= prefix == "B" and not continues
+    return "IOB1" if bare_inside and not needless_begin else "BIO"
+
+
+def _blocks(lines: list[str], path: Path, findings: list[Finding]) -> Iterator[list[Row]]:
+    """The rows of each sentence; rows that cannot be read become findings."""
+    separator, width = None, 0
+    block: list[Row] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            if block:
+                yield block
+            block = []
+            continue
+        if line.startswith("-DOCSTART-") or _COMMENT.match(line):
+            continue
+        if not width:
+            separator = "\t" if "\t" in line else None
+            width = len(line.split(separator))
+        row, problem = _row(line.split(separator), width, separator)
+        if problem:
+            findings.append(Finding("error", path, number, problem))
+        else:
+            block.append((number, *row))
+    if block:
+        yield block
+
+
+def _row(fields: list[str], width: int, separator: str | None) -> tuple[tuple[str, str], str]:
+    """(token, tag), and what is wrong with the row."""
+    fields = [field.strip() for field in fields]
+    kind = "tab" if separator else "space"
+    if width not in COLUMNS:
+        return ("", ""), f"rows must have 2 to 4 columns (token … tag), got {width} by {kind}: {_short(fields)}."
+    if len(fields) != width:
+        return ("", ""), f"this row must have {width} columns like the first, got {len(fields)} by {kind}: {_short(fields)}."
+    if not fields[0]:
+        return ("", ""), f"the token is empty, its tag is {fields[-1]!r}. Remove the row or give it a token."
+    if not _TAG.fullmatch(fields[-1]):
+        known = "Known: O, and B-, I-, E-, S-, L-, U- before a type, as in B-PER (BIO, IOB1, BIOES, BILOU)."
+        return ("", ""), f"the tag {_short([fields[-1]])} is of no known scheme. {known}"
+    return (fields[0], fields[-1]), ""
+
+
+def _repairs(block: list[Row], scheme: str, path: Path) -> Iterator[Finding]:
+    if scheme == "IOB1":
+        return
+    before = OUTSIDE
+    for line, _, tag in block:
+        prefix, kind = split_tag(tag)
+        previous_prefix, previous_kind = split_tag(before)
+        continues = previous_kind == kind and (scheme == "BIO" or previous_prefix in "BI")
+        if prefix in "IEL" and not continues:
+            yield Finding(
+                "warning", path, line, f"{tag} continues nothing (before it: {before}); read as a start, as conlleval does."
+            )
+        before = tag
+
+
+def _sentence(block: list[Row]) -> Sentence:
+    tags = [tag for _, _, tag in block]
+    return Sentence(tuple(token for _, token, _ in block), tuple(to_bio(spans_of(tags), len(tags))), block[0][0])
+
+
+def _short(fields: list[str]) -> str:
+    text = " | ".join(fields)
+    return repr(text if len(text) <= 60 else text[:57] + "...")

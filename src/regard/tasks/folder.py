@@ -1,0 +1,141 @@
+"""A run folder: what a trained model is on disk, written whole or not at all.
+
+recipe.yaml         the task, its options, the seed and the data files: all that made the run
+encoder.json        the vocabularies
+model.safetensors   the weights
+metrics.json, log.csv, report.html, checkpoints/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from regard.catalog import TASKS, load
+from regard.data.batching import Batches
+from regard.errors import InputError
+from regard.models.model import Model
+from regard.tasks.task import Encoder, Task
+
+RECIPE, ENCODER, MODEL, METRICS, REPORT = "recipe.yaml", "encoder.json", "model.safetensors", "metrics.json", "report.html"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A task, what it learnt of the data, and the model."""
+
+    task: Task
+    encoder: Encoder
+    model: Model
+
+    def predict(self, examples: Sequence[Any], batch_size: int = 64) -> list[Any]:
+        """A prediction for each example, in their order."""
+        return predict_all(self.task, self.encoder, self.model, examples, batch_size)
+
+
+def predict_all(task: Task, encoder: Encoder, model: Model, examples: Sequence[Any], batch_size: int = 64) -> list[Any]:
+    """Predict in batches of like length."""
+    predictions: list[Any] = [None] * len(examples)
+    device, was_training = next(model.parameters()).device, model.training
+    numbered = Batches(range(len(examples)), list, batch_size, length=lambda i: encoder.length(examples[i]))
+    model.eval()
+    with torch.no_grad():
+        for numbers in numbered:
+            batch = encoder.collate([examples[i] for i in numbers])
+            raw = model.predict({name: tensor.to(device) for name, tensor in batch.items()})
+            for i, one in zip(numbers, raw, strict=True):
+                predictions[i] = task.decode(encoder, examples[i], one)
+    model.train(was_training)
+    return predictions
+
+
+def predict_one(task: Task, encoder: Encoder, model: Model, example: Any) -> Any:
+    """The prediction for one example."""
+    return predict_all(task, encoder, model, [example])[0]
+
+
+def create(folder: Path, inside: str) -> Path:
+    """A run's folder and one inside it, made if need be; raises InputError when nothing can be written there."""
+    probe = folder / inside / ".probe"
+    try:
+        (folder / inside).mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"the run folder cannot be written: {error.strerror}. Choose another with --out.", file=folder
+        ) from None
+    return folder / inside
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write to a temporary name beside it, then rename: a reader sees the old file or the new one, never half."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {error.strerror}.", file=path) from None
+
+
+def save_start(folder: Path, task: Task, encoder: Encoder, more: dict[str, Any]) -> None:
+    """What is known before training: enough, with a checkpoint, to go on or to use the model."""
+    write(folder / RECIPE, yaml.safe_dump({"task": task.name, **more, **asdict(task)}, sort_keys=False, allow_unicode=True))
+    write(folder / ENCODER, json.dumps(encoder.to_json(), ensure_ascii=False))
+
+
+def save_weights(folder: Path, model: Model) -> None:
+    """The weights, as safetensors."""
+    write(folder / MODEL, save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}))
+
+
+def load_run(folder: str | Path, read_weights: Callable[[Path], dict[str, torch.Tensor]] | None = None) -> Run:
+    """A run from its folder. Raises InputError when something is missing or does not fit."""
+    folder = Path(folder)
+    task = load_recipe(folder)
+    try:
+        encoder = task.load_encoder(json.loads((folder / ENCODER).read_text()))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"the vocabularies cannot be read: {error}.", file=folder / ENCODER) from None
+    model = task.build(encoder)
+    try:
+        model.load_state_dict((read_weights or load_file)(folder / MODEL))
+    except FileNotFoundError:
+        raise InputError(
+            f"the run has no weights yet. Finish it: regard train {task.name} --out {folder} --resume.", file=folder / MODEL
+        ) from None
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"the weights do not fit: {str(error).splitlines()[0]}.", file=folder / MODEL) from None
+    return Run(task, encoder, model.eval())
+
+
+def load_recipe(folder: Path) -> Task:
+    """The task that the recipe of a run folder describes."""
+    path = folder / RECIPE
+    if not path.is_file():
+        raise InputError(
+            f"there is no run here: {RECIPE} is missing. Train one: regard train TASK --out {folder}.", file=folder
+        )
+    try:
+        return task_from(yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"not a recipe of a run: {error}.", file=path) from None
+
+
+def task_from(recipe: dict[str, Any]) -> Task:
+    """The task that a recipe describes; what it does not name keeps its default."""
+    kind = load(TASKS, recipe["task"])
+    defaults = kind()
+    return kind(**{field.name: replace(getattr(defaults, field.name), **recipe.get(field.name, {})) for field in fields(kind)})

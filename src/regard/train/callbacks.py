@@ -1,0 +1,148 @@
+"""What happens beside the steps: progress, the log, interruption, exact resuming."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from regard.errors import Interrupted
+from regard.tasks.folder import write
+
+
+class RandomState(Callback):
+    """Keeps torch's random state in each checkpoint: a resumed run draws what the run would have drawn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        torch.set_rng_state(state["cpu"])
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+
+class Interruption(Callback):
+    """Ctrl-C (and SIGTERM): finish the step at hand, save a checkpoint, and say how to go on. A second one stops at once."""
+
+    def __init__(self, checkpoint: Path, advice: str) -> None:
+        self.checkpoint, self.advice = checkpoint, advice
+        self.is_asked = False
+        self._before: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.is_asked:
+            raise KeyboardInterrupt
+        self.is_asked = True
+        print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if self.is_asked:
+            trainer.save_checkpoint(self.checkpoint)
+            raise Interrupted(f"Interrupted at step {trainer.global_step}; all of it is kept. {self.advice}")
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._stop_if_asked(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._stop_if_asked(trainer)
+
+    def restore(self) -> None:
+        """Give the signals back to whoever had them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class Log(Callback):
+    """log.csv: a line a pass over the training data."""
+
+    FIELDS = ("epoch", "step", "seconds", "train_loss", "learning_rate", "dev_score")
+
+    def __init__(self, path: Path, monitored: str) -> None:
+        self.path, self.monitored = path, monitored
+        self.rows: list[dict[str, Any]] = []
+        self.start = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows = state["rows"]
+        self.start -= self.rows[-1]["seconds"] if self.rows else 0.0
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        seconds = round(time.monotonic() - self.start, 2)
+        values = (trainer.current_epoch + 1, trainer.global_step, seconds, metrics.get("train_loss"), rate)
+        self.rows.append(dict(zip(self.FIELDS, (*values, metrics.get(self.monitored)), strict=True)))
+        text = io.StringIO()
+        table = csv.DictWriter(text, self.FIELDS)
+        table.writeheader()
+        table.writerows(self.rows)
+        write(self.path, text.getvalue())
+
+
+class ProgressLine(Callback):
+    """One live line on standard error: how far, how well, when it ends. Without a terminal, a line a pass."""
+
+    def __init__(self, monitored: str, max_seconds: float | None, stream: Any = None) -> None:
+        self.monitored, self.max_seconds = monitored, max_seconds
+        self.stream = stream or sys.stderr
+        self.best: float | None = None
+        self.shown_at = 0.0
+        self.first_step = 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.start, self.first_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        now = time.monotonic()
+        if not self.stream.isatty() or now - self.shown_at < 0.25:
+            return
+        self.shown_at = now
+        loss = float(outputs["loss"])
+        share = (batch_idx + 1) / max(1, int(trainer.num_training_batches))
+        bar = "█" * round(16 * share) + "·" * (16 - round(16 * share))
+        self._show(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {bar} loss {loss:7.3f}{self._end(trainer)}", "")
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        score = float(trainer.callback_metrics.get(self.monitored, float("nan")))
+        is_best = self.best is None or score > self.best
+        self.best = score if is_best else self.best
+        loss = float(trainer.callback_metrics.get("train_loss", float("nan")))
+        mark = "best so far" if is_best else f"best {self.best:.2f}"
+        name = self.monitored.replace("_", " ").replace(" percent", "")
+        line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.3f}  {name} {score:.2f} %  {mark}"
+        self._show(line + self._end(trainer), "\n")
+
+    def _end(self, trainer: Trainer) -> str:
+        """When all passes would be over, or the time that was given."""
+        done, spent = trainer.global_step - self.first_step, time.monotonic() - self.start
+        left = (trainer.estimated_stepping_batches - trainer.global_step) * spent / max(1, done)
+        if self.max_seconds is not None:
+            left = min(left, self.max_seconds - spent)
+        at = time.strftime("%H:%M:%S", time.localtime(time.time() + max(0.0, left)))
+        return f"  at most {_clock(left)} left, until {at}"
+
+    def _show(self, text: str, end: str) -> None:
+        is_terminal = self.stream.isatty()
+        self.stream.write(f"\r\x1b[2K{text}{end}" if is_terminal else f"{text}{end}")
+        self.stream.flush()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes}:{rest:02d}"

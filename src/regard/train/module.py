@@ -1,0 +1,72 @@
+"""A task's model as Lightning trains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from regard.data.batching import Batches
+from regard.models.model import Model
+from regard.tasks.task import Encoder, Task
+
+WARM_UP_STEPS = 100
+
+
+class TaskModule(LightningModule):
+    """Loss on training batches, the task's own score on dev; knows the task protocol and no task."""
+
+    def __init__(self, task: Task, encoder: Encoder, model: Model, dev: Sequence[Any]) -> None:
+        super().__init__()
+        self.task, self.encoder, self.model, self.dev = task, encoder, model, dev
+        self.predictions: list[Any] = []
+
+    @property
+    def monitored(self) -> str:
+        """Name under which the dev score is logged."""
+        return f"dev_{self.task.metric}"
+
+    def dev_batches(self) -> Batches:
+        """The dev examples, each batch with their numbers, so that predictions find their place again."""
+
+        def collate(numbers: list[int]) -> dict[str, Tensor]:
+            return {"number": torch.tensor(numbers), **self.encoder.collate([self.dev[i] for i in numbers])}
+
+        return Batches(range(len(self.dev)), collate, 64, length=lambda i: self.encoder.length(self.dev[i]))
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """One step."""
+        loss = self.model.loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["lengths"]))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last pass."""
+        self.predictions = [None] * len(self.dev)
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Predict a batch of dev."""
+        for i, raw in zip(batch["number"].tolist(), self.model.predict(batch), strict=True):
+            self.predictions[i] = self.task.decode(self.encoder, self.dev[i], raw)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score all of dev at once."""
+        score = self.task.score(self.dev, self.predictions)
+        self.log(self.monitored, float(score[self.task.metric]), batch_size=1)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW; a short warm-up, then a cosine down to zero."""
+        options, steps = self.task.training_options, max(1, int(self.trainer.estimated_stepping_batches))
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99)
+        )
+
+        def share(step: int) -> float:
+            return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,1 @@
+"""Static files that show what a lens saw: no build, no network."""
