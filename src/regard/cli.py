@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     is_json = "--json" in arguments
     if command is None:
         return _fail(f"no command is called {arguments[0]!r}. Commands: {', '.join(COMMANDS)}.", is_json, 2)
+    before = _stop_on_ctrl_c(is_json)
     try:
         result = command(arguments[1:])
         if is_json:
@@ -62,14 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
         return result.get("exit_code", 0)
     except InputError as error:
         return _fail(str(error), is_json, 2)
-    except KeyboardInterrupt:
-        return _fail("Interrupted before there was anything to keep.", is_json, 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has closed the pipe
         return 0
     except Exception as error:
         traceback.print_exc()
         return _fail(f"a fault of ours, please report it with the lines above: {error!r}", is_json, 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def demo(arguments: list[str]) -> dict[str, Any]:
@@ -338,6 +340,20 @@ def _print(options: Namespace, *lines: str) -> None:
     """What a person reads; with --json it goes to standard error, so that the last line of output is the result."""
     for line in lines:
         print(line, file=sys.stderr if options.json else sys.stdout)
+
+
+def _stop_on_ctrl_c(is_json: bool) -> Any:
+    """One line and exit code 2, at once, wherever it strikes: an exception would be lost in half-imported libraries.
+
+    All files are written whole under other names and then renamed. Training has a handler of its own. Returns the old one.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        code = _fail("Interrupted. What was finished before is kept.", is_json, 2)
+        sys.stdout.flush()
+        os._exit(code)
+
+    return signal.signal(signal.SIGINT, stop)
 
 
 def _fail(message: str, is_json: bool, code: int) -> int:

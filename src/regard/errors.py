@@ -7,6 +7,7 @@ class InputError(ValueError):
     """What was given cannot be used: says what must hold, what came and what to do, with file and line."""
 
     def __init__(self, message: str, *, file: str | Path | None = None, line: int | None = None) -> None:
+        self.message, self.file, self.line = message, file, line
         where = "" if file is None else f"{file}:{line}: " if line else f"{file}: "
         super().__init__(where + message)
 

@@ -1,12 +1,10 @@
 """Additive attention."""
 
-from typing import Self
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.attention.mechanism import Scored
+from regard.attention.mechanism import Mechanism, Scored
 
 
 class Additive(Scored):
@@ -23,7 +21,7 @@ class Additive(Scored):
         self.energy = nn.Linear(self.pair_width, 1, bias=False)
 
     @classmethod
-    def for_heads(cls, head_dim: int) -> Self:
+    def for_heads(cls, head_dim: int) -> Mechanism:
         return cls(head_dim)
 
     def score(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,7 +33,7 @@ class Mechanism(nn.Module):
             raise TypeError(f"{cls.__name__} must override weights or forward.")
 
     @classmethod
-    def for_heads(cls, head_dim: int) -> Self:
+    def for_heads(cls, head_dim: int) -> Mechanism:
         """One with its defaults, for heads of this width."""
         return cls()
 

@@ -39,8 +39,9 @@ class MultiHeadAttention(nn.Module):
         self.key = nn.Linear(d_model, num_kv_heads * self.head_dim)
         self.value = nn.Linear(d_model, num_kv_heads * self.head_dim)
         self.out = nn.Linear(d_model, d_model)
-        named = load(MECHANISMS, mechanism) if isinstance(mechanism, str) else None
-        self.mechanism: Mechanism = named.for_heads(self.head_dim) if named else mechanism
+        self.mechanism: Mechanism = (
+            mechanism if isinstance(mechanism, Mechanism) else load(MECHANISMS, mechanism).for_heads(self.head_dim)
+        )
 
     def forward(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class LockedDropout(nn.Module):
@@ -27,9 +26,33 @@ def positions_before(lengths: Int[Tensor, " batch"], length: int) -> Bool[Tensor
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
-def run_packed(
-    rnn: nn.LSTM | nn.GRU, x: Float[Tensor, "batch length features"], lengths: Int[Tensor, " batch"]
-) -> Float[Tensor, "batch length d_model"]:
-    """The outputs of a recurrent layer that never sees padding; zeros behind the end."""
-    packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    return pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+def reverse_within(
+    x: Float[Tensor, "batch length features"], lengths: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch length features"]:
+    """Each sequence from its own end to its start; what stands behind the end stays."""
+    position = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+    source = torch.where(position < lengths[:, None], lengths[:, None] - 1 - position, position)
+    return x.gather(1, source[:, :, None].expand_as(x))
+
+
+class BidirectionalLSTM(nn.Module):
+    """Reads each sequence from both of its ends, and never padding on the way to a token.
+
+    The same as nn.LSTM over packed sequences, except that outputs behind the end are not zero: packing keeps PyTorch
+    from its fused CPU layer, which takes about half of the time, forward and backward.
+    """
+
+    def __init__(self, d_input: int, d_hidden: int, num_layers: int = 1) -> None:
+        super().__init__()
+        widths = [d_input, *[2 * d_hidden] * (num_layers - 1)]
+        self.onward = nn.ModuleList(nn.LSTM(width, d_hidden, batch_first=True) for width in widths)
+        self.returning = nn.ModuleList(nn.LSTM(width, d_hidden, batch_first=True) for width in widths)
+
+    def forward(
+        self, x: Float[Tensor, "batch length features"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Both directions side by side."""
+        for onward, returning in zip(self.onward, self.returning, strict=True):
+            back = reverse_within(returning(reverse_within(x, lengths))[0], lengths)
+            x = torch.cat([onward(x)[0], back], -1)
+        return x

@@ -27,7 +27,7 @@ class TaggerOptions:
     mechanism: str = "softmax"
     num_heads: int = 4
     dropout: float = 0.35
-    word_dropout: float = 0.1
+    word_dropout: float = 0.2
 
 
 @dataclass(frozen=True)

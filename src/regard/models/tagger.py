@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regard.attention.masks import padding
 from regard.attention.multihead import MultiHeadAttention
-from regard.models.blocks import LockedDropout, positions_before, run_packed
+from regard.models.blocks import BidirectionalLSTM, LockedDropout, positions_before
 from regard.models.crf import LinearChainCRF
 from regard.models.model import Batch, Model
 from regard.models.options import TaggerOptions
@@ -80,7 +80,7 @@ class Tagger(Model):
         d_model = 2 * options.d_recurrent
         self.read = WordReader(sizes, options)
         self.dropout = LockedDropout(options.dropout)
-        self.recurrent = nn.LSTM(self.read.width, options.d_recurrent, options.num_layers, bidirectional=True, batch_first=True)
+        self.recurrent = BidirectionalLSTM(self.read.width, options.d_recurrent, options.num_layers)
         self.attention = None
         if options.mechanism != "none":
             self.attention = MultiHeadAttention(d_model, options.num_heads, mechanism=options.mechanism)
@@ -92,7 +92,7 @@ class Tagger(Model):
         """Scores of each tag at each word, before the CRF joins them."""
         lengths = batch["lengths"]
         x = self.dropout(self.read(batch, positions_before(lengths, batch["words"].shape[1])))
-        x = self.dropout(run_packed(self.recurrent, x, lengths))
+        x = self.dropout(self.recurrent(x, lengths))
         if self.attention is not None:
             x = self.norm(x + self.attention(x, mask=padding(lengths, lengths)))
         return self.emit(x)

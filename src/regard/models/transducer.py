@@ -9,15 +9,16 @@ from torch import Tensor, nn
 from regard.attention.masks import padding
 from regard.attention.mechanism import Mechanism
 from regard.catalog import MECHANISMS, load
-from regard.models.blocks import LockedDropout, run_packed
+from regard.models.blocks import BidirectionalLSTM, LockedDropout
 from regard.models.model import Batch, Model
 from regard.models.options import TransducerOptions
 
 PADDING = 0
+State = tuple[Tensor, Tensor]
 
 
 class Transducer(Model):
-    """Bidirectional GRU encoder, GRU decoder, one attention head over the source.
+    """Bidirectional LSTM encoder, LSTM decoder, one attention head over the source.
 
     The score may be the additive one of Bahdanau et al. 2015, arXiv:1409.0473; the decoder looks after each step, as in
     Luong et al. 2015, arXiv:1508.04025, section 3: so that all steps of a known target are one call of attention.
@@ -28,8 +29,8 @@ class Transducer(Model):
         self.target_length = target_length
         self.source = nn.Embedding(num_source, options.d_embedding, padding_idx=PADDING)
         self.target = nn.Embedding(num_target, options.d_embedding, padding_idx=PADDING)
-        self.encoder = nn.GRU(options.d_embedding, options.d_model // 2, bidirectional=True, batch_first=True)
-        self.decoder = nn.GRU(options.d_embedding, options.d_model, batch_first=True)
+        self.encoder = BidirectionalLSTM(options.d_embedding, options.d_model // 2)
+        self.decoder = nn.LSTM(options.d_embedding, options.d_model, batch_first=True)
         self.attention: Mechanism = load(MECHANISMS, options.mechanism).for_heads(options.d_model)
         self.join = nn.Linear(2 * options.d_model, options.d_model)
         self.emit = nn.Linear(options.d_model, num_target)
@@ -56,15 +57,15 @@ class Transducer(Model):
         return torch.cat(written, 1).tolist()
 
     def _encode(self, batch: Batch) -> Float[Tensor, "batch length d_model"]:
-        return run_packed(self.encoder, self.dropout(self.source(batch["source"])), batch["lengths"])
+        return self.encoder(self.dropout(self.source(batch["source"])), batch["lengths"])
 
     def _decode(
         self,
         inputs: Int[Tensor, "batch length"],
         memory: Float[Tensor, "batch source_length d_model"],
         lengths: Int[Tensor, " batch"],
-        state: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
+        state: State | None,
+    ) -> tuple[Tensor, State]:
         states, state = self.decoder(self.dropout(self.target(inputs)), state)
         query, key = self.dropout(states).unsqueeze(1), self.dropout(memory).unsqueeze(1)
         context = self.attention(query, key, key, padding(lengths)).squeeze(1)

@@ -1,35 +1,39 @@
-"""What `regard check` finds in the files of a task."""
+"""What is wrong in the files of a task."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from regard.data.files import Files
+from regard.data.findings import Finding
 from regard.errors import InputError
 from regard.tasks.task import Task
 
 
+def read_all(task: Task, files: Files) -> tuple[dict[str, list[Any]], list[Finding]]:
+    """All parts, and what is wrong with them; where each can be read, also what is wrong between them."""
+    parts: dict[str, list[Any]] = {}
+    findings: list[Finding] = []
+    for split, path in files.items():
+        parts[split], found = _read(task, path)
+        findings += found
+    if not any(finding.level == "error" for finding in findings):
+        findings += task.compare(files, parts)
+    return parts, findings
+
+
 def check_files(task: Task, files: Files) -> dict[str, Any]:
     """Counts of each part, all findings, and `exit_code` 2 when one is an error."""
-    parts, findings = {}, []
-    lines, counts = [], {}
-    for split, path in files.items():
-        try:
-            parts[split], found = task.read(path)
-        except InputError as error:
-            parts[split] = []
-            lines.append(f"error: {error}")
-            continue
-        findings += found
-        counts[split] = {"file": str(path), **task.describe(parts[split])}
-        lines.append(
-            f"{split:<6} {path}: " + ", ".join(f"{n} {name}" for name, n in counts[split].items() if isinstance(n, int))
-        )
-    num_unreadable = sum(line.startswith("error") for line in lines)
-    findings += task.compare(files, parts)
-    num_errors = num_unreadable + sum(finding.level == "error" for finding in findings)
+    parts, findings = read_all(task, files)
+    counts = {split: {"file": str(path), **task.describe(parts[split])} for split, path in files.items()}
+    lines = [
+        f"{split:<6} {path}: " + ", ".join(f"{n:,} {name}" for name, n in counts[split].items() if isinstance(n, int))
+        for split, path in files.items()
+    ]
+    num_errors = sum(finding.level == "error" for finding in findings)
     verdict = "The files can be used." if not num_errors else "Mend the errors, then check again."
-    lines += [*map(str, findings), f"{num_errors} errors, {len(findings) + num_unreadable - num_errors} warnings. {verdict}"]
+    lines += [*map(str, findings), f"{num_errors} errors, {len(findings) - num_errors} warnings. {verdict}"]
     return {
         "task": task.name,
         "files": counts,
@@ -38,3 +42,10 @@ def check_files(task: Task, files: Files) -> dict[str, Any]:
         "exit_code": 2 if num_errors else 0,
         "lines": lines,
     }
+
+
+def _read(task: Task, path: Path) -> tuple[list[Any], list[Finding]]:
+    try:
+        return task.read(path)
+    except InputError as error:
+        return [], [Finding("error", path, error.line, error.message)]

@@ -31,13 +31,13 @@ class Training:
         average_decay: the weights scored and kept are a running mean, with this share of the old; 0 keeps the last
     """
 
-    max_epochs: int = 20
+    max_epochs: int = 12
     patience: int = 6
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     max_gradient_norm: float = 5.0
-    average_decay: float = 0.99
+    average_decay: float = 0.0
 
 
 class Encoder(Protocol):

@@ -38,9 +38,10 @@ class Interruption(Callback):
         self.is_asked = False
         self._before: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def __enter__(self) -> Interruption:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._ask)
+        return self
 
     def _ask(self, number: int, frame: Any) -> None:
         if self.is_asked:
@@ -48,19 +49,12 @@ class Interruption(Callback):
         self.is_asked = True
         print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
 
-    def _stop_if_asked(self, trainer: Trainer) -> None:
-        if self.is_asked:
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.is_asked:  # here Lightning's own counters can be restored to the step
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted(f"Interrupted at step {trainer.global_step}; all of it is kept. {self.advice}")
 
-    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._stop_if_asked(trainer)
-
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._stop_if_asked(trainer)
-
-    def restore(self) -> None:
-        """Give the signals back to whoever had them."""
+    def __exit__(self, *exception: Any) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

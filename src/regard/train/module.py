@@ -20,9 +20,11 @@ WARM_UP_STEPS = 100
 class TaskModule(LightningModule):
     """Loss on training batches, the task's own score on dev; knows the task protocol and no task."""
 
-    def __init__(self, task: Task, encoder: Encoder, model: Model, dev: Sequence[Any]) -> None:
+    def __init__(self, task: Task, encoder: Encoder, model: Model, dev: Sequence[Any], num_steps: int) -> None:
         super().__init__()
         self.task, self.encoder, self.model, self.dev = task, encoder, model, dev
+        # The trainer's own estimate sets the loaders up before a checkpoint is read, and their state would be lost.
+        self.num_steps = num_steps
         self.predictions: list[Any] = []
 
     @property
@@ -60,13 +62,13 @@ class TaskModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW; a short warm-up, then a cosine down to zero."""
-        options, steps = self.task.training_options, max(1, int(self.trainer.estimated_stepping_batches))
+        options = self.task.training_options
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99)
+            self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99), fused=True
         )
 
         def share(step: int) -> float:
-            return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+            return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.num_steps)))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

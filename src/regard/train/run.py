@@ -25,6 +25,7 @@ from regard.data.findings import Finding, raise_first_error
 from regard.errors import InputError
 from regard.models.model import Model
 from regard.tasks import folder as run_folder
+from regard.tasks.check import read_all
 from regard.tasks.folder import Run
 from regard.tasks.task import Encoder, Task
 from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState
@@ -46,15 +47,6 @@ class Data:
     def scored(self) -> tuple[str, list[Any]]:
         """The part that the final score is about."""
         return ("test", self.test) if self.test else ("dev", self.dev)
-
-
-def read_all(task: Task, files: Files) -> tuple[dict[str, list[Any]], list[Finding]]:
-    """All parts, and what is wrong with them or between them."""
-    parts, findings = {}, []
-    for split, path in files.items():
-        parts[split], found = task.read(path)
-        findings += found
-    return parts, findings + task.compare(files, parts)
 
 
 def read_data(task: Task, files: Files, seed: int) -> Data:
@@ -146,8 +138,8 @@ def _fit(task: Task, encoder: Encoder, model: Model, data: Data, out: Path, how:
     """Train `model` in place to its best weights on dev; returns how many examples it was shown."""
     seed, max_minutes, is_resumed = how
     options, checkpoints = task.training_options, out / "checkpoints"
-    module = TaskModule(task, encoder, model, data.dev)
     batches = Batches(data.train, encoder.collate, options.batch_size, length=encoder.length, seed=seed)
+    module = TaskModule(task, encoder, model, data.dev, options.max_epochs * len(batches))
     last = checkpoints / "last.ckpt"
     if is_resumed and not last.is_file():
         raise InputError("there is no checkpoint to go on from. Train again without --resume, into another --out.", file=last)
@@ -164,7 +156,6 @@ def _fit(task: Task, encoder: Encoder, model: Model, data: Data, out: Path, how:
     max_time = None if max_minutes is None else timedelta(minutes=max_minutes)
     log = Log(out / "log.csv", module.monitored)
     callbacks = [
-        interruption,
         RandomState(),
         best,
         EarlyStopping(module.monitored, patience=options.patience, mode="max", check_finite=False),
@@ -172,6 +163,7 @@ def _fit(task: Task, encoder: Encoder, model: Model, data: Data, out: Path, how:
         ProgressLine(module.monitored, None if max_time is None else max_time.total_seconds()),
         *([EMAWeightAveraging(decay=options.average_decay)] if options.average_decay else []),
         *([Timer(max_time, verbose=False)] if max_time else []),
+        interruption,  # after all others, so that it keeps what they did at this step
     ]
     _quiet_lightning()
     trainer = Trainer(
@@ -186,10 +178,8 @@ def _fit(task: Task, encoder: Encoder, model: Model, data: Data, out: Path, how:
         enable_model_summary=False,
         default_root_dir=out,
     )
-    try:
+    with interruption:
         trainer.fit(module, batches, module.dev_batches(), ckpt_path=str(last) if is_resumed else None, weights_only=True)
-    finally:
-        interruption.restore()
     _load_best(module, Path(best.best_model_path or last))
     return trainer.global_step * options.batch_size
 

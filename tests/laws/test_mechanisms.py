@@ -1,0 +1,197 @@
+"""Every mechanism of the catalog obeys the same laws, in float64. A new catalog line is tested with no new test."""
+
+import pytest
+import torch
+
+from regard.attention import causal, everything, padding
+from regard.attention.call import share
+from regard.attention.masks import EXAMPLES
+from regard.catalog import BACKENDS, MASKS, MECHANISMS, load
+
+EXACT = {"rtol": 1e-10, "atol": 1e-12}
+COMBINED = {
+    **EXAMPLES,
+    "padded causal": causal & padding(torch.tensor([5, 3]), torch.tensor([5, 3])),
+    "all but the diagonal": ~EXAMPLES["dense"],
+    "window or document": EXAMPLES["window"] | EXAMPLES["document"],
+}
+COMBINED["padding"] = padding(torch.tensor([5, 0]))
+COMBINED["document"] = regard_document = type(EXAMPLES["document"])(torch.tensor([[0, 0, 1, 1, 1], [3, 1, 1, 2, 3]]))
+COMBINED["window or document"] = EXAMPLES["window"] | regard_document
+LENGTH, DIM, HEADS = 5, 4, 4
+
+
+def make(name):
+    torch.manual_seed(0)
+    return load(MECHANISMS, name).for_heads(DIM).double()
+
+
+def inputs(num_kv_heads=HEADS, length=LENGTH):
+    torch.manual_seed(1)
+    return [
+        torch.randn(2, h, length, DIM, dtype=torch.float64, requires_grad=True) for h in (HEADS, num_kv_heads, num_kv_heads)
+    ]
+
+
+def a_bias(length=LENGTH):
+    torch.manual_seed(2)
+    return torch.randn(1, HEADS, length, length, dtype=torch.float64)
+
+
+each_mechanism = pytest.mark.parametrize("name", MECHANISMS)
+each_mask = pytest.mark.parametrize("mask", COMBINED.values(), ids=COMBINED)
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
+
+
+def refused(backend, name, query, value, mask=everything):
+    from regard.attention.call import Call
+
+    return load(BACKENDS, backend).refusal(Call(make(name), query, value, value, mask))
+
+
+def test_every_mask_of_the_catalog_has_an_example():
+    assert set(EXAMPLES) == set(MASKS)
+
+
+@pytest.mark.parametrize("num_kv_heads", [4, 2, 1])
+@each_mask
+@each_backend
+@each_mechanism
+def test_output_is_weights_times_value(name, backend, mask, num_kv_heads):
+    query, key, value = inputs(num_kv_heads)
+    mechanism = make(name)
+    if reason := refused(backend, name, query, value, mask):
+        pytest.skip(reason)
+    expected = mechanism.weights(query, key, mask) @ share(value, HEADS)
+    torch.testing.assert_close(mechanism(query, key, value, mask, backend=backend), expected, **EXACT)
+
+
+@each_backend
+@each_mechanism
+def test_a_bias_is_added_to_the_scores(name, backend):
+    query, key, value = inputs(2)
+    mechanism, bias = make(name), a_bias()
+    if reason := refused(backend, name, query, value):
+        pytest.skip(reason)
+    expected = mechanism.weights(query, key, causal, bias=bias) @ share(value, HEADS)
+    torch.testing.assert_close(mechanism(query, key, value, causal, bias=bias, backend=backend), expected, **EXACT)
+    forbidding = torch.zeros_like(bias).masked_fill(bias < 0, float("-inf"))
+    allowed = type(EXAMPLES["dense"])(bias >= 0)
+    torch.testing.assert_close(
+        mechanism(query, key, value, bias=forbidding, backend=backend), mechanism(query, key, value, allowed, backend=backend)
+    )
+
+
+@each_mask
+@each_mechanism
+def test_weights_are_zero_where_forbidden_and_sum_to_one(name, mask):
+    query, key, _ = inputs()
+    mechanism = make(name)
+    weights = mechanism.weights(query, key, mask)
+    allowed = mask.write((2, HEADS), range(LENGTH), range(LENGTH)).expand_as(weights)
+    assert (weights[~allowed] == 0).all()
+    assert (weights >= 0).all()
+    if mechanism.sums_to_one:
+        torch.testing.assert_close(weights.sum(-1), allowed.any(-1).double(), **EXACT)
+
+
+@each_mask
+@each_mechanism
+def test_rows_are_rows_of_the_whole(name, mask):
+    query, key, _ = inputs()
+    mechanism = make(name)
+    parts = [mechanism.weights(query, key, mask, bias=a_bias(), rows=range(a, min(a + 2, LENGTH))) for a in range(0, LENGTH, 2)]
+    torch.testing.assert_close(torch.cat(parts, 2), mechanism.weights(query, key, mask, bias=a_bias()), **EXACT)
+
+
+@each_backend
+@each_mechanism
+def test_the_future_cannot_change_the_past(name, backend):
+    query, key, value = inputs()
+    if reason := refused(backend, name, query, value, causal):
+        pytest.skip(reason)
+    mechanism = make(name)
+    other_key, other_value = (torch.cat([x[:, :, :3], torch.randn_like(x[:, :, 3:])], 2) for x in (key, value))
+    before = mechanism(query, key, value, causal, backend=backend)[:, :, :3]
+    torch.testing.assert_close(mechanism(query, other_key, other_value, causal, backend=backend)[:, :, :3], before, **EXACT)
+
+
+@each_mask
+@each_backend
+@each_mechanism
+def test_gradients(name, backend, mask):
+    query, key, value = inputs(2)
+    if reason := refused(backend, name, query, value, mask):
+        pytest.skip(reason)
+    mechanism = make(name)
+    parameters = tuple(mechanism.parameters())
+    assert torch.autograd.gradcheck(
+        lambda q, k, v, *_: mechanism(q, k, v, mask, backend=backend), (query, key, value, *parameters), fast_mode=True
+    )
+
+
+@pytest.mark.parametrize("backend", ["reference", "tiled"])
+@each_mechanism
+def test_second_gradients(name, backend):
+    mechanism = make(name)
+    assert torch.autograd.gradgradcheck(
+        lambda q, k, v: mechanism(q, k, v, causal, backend=backend), tuple(inputs(2)), fast_mode=True
+    )
+
+
+@each_backend
+@each_mechanism
+def test_a_query_that_may_look_at_nothing_gets_zeros_and_no_gradient(name, backend):
+    nothing = padding(torch.tensor([0, LENGTH]))
+    query, key, value = inputs()
+    if reason := refused(backend, name, query, value, nothing):
+        pytest.skip(reason)
+    out = make(name)(query, key, value, nothing, backend=backend)
+    out.square().sum().backward()
+    assert (out[0] == 0).all()
+    for given in (query, key, value):
+        assert (given.grad[0] == 0).all()
+        assert given.grad.isfinite().all()
+        assert (given.grad[1] != 0).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 0), (0, 3), (1, 1), (3, 7)])
+@each_backend
+@each_mechanism
+def test_lengths_may_differ_and_be_zero(name, backend, shape):
+    queries, keys = shape
+    query = torch.randn(2, HEADS, queries, DIM, dtype=torch.float64)
+    key = torch.randn(2, HEADS, keys, DIM, dtype=torch.float64)
+    if reason := refused(backend, name, query, key):
+        pytest.skip(reason)
+    out = make(name)(query, key, key, backend=backend)
+    assert out.shape == (2, HEADS, queries, DIM)
+    assert out.isfinite().all()
+
+
+@each_backend
+@each_mechanism
+def test_blocks_of_rows_change_nothing(name, backend, monkeypatch):
+    monkeypatch.setattr("regard.attention.call.BLOCK_ROWS", 3)
+    query, key, value = inputs(2, length=11)
+    mechanism = make(name)
+    for mask in (everything, causal, EXAMPLES["window"], ~causal, causal & ~EXAMPLES["window"]):
+        if refused(backend, name, query, value, mask):
+            continue
+        expected = mechanism.weights(query, key, mask, bias=a_bias(11)) @ share(value, HEADS)
+        torch.testing.assert_close(mechanism(query, key, value, mask, bias=a_bias(11), backend=backend), expected, **EXACT)
+
+
+@each_backend
+@each_mechanism
+def test_the_fast_version_errs_at_most_twice_as_much_as_the_plain_one(name, backend):
+    torch.manual_seed(3)
+    query, key, value = (torch.randn(2, HEADS, 64, DIM, dtype=torch.float64) for _ in range(3))
+    if reason := refused(backend, name, query, value, causal):
+        pytest.skip(reason)
+    mechanism = make(name)
+    exact = mechanism(query, key, value, causal, backend="reference")
+    single = [x.float() for x in (query, key, value)]
+    plain = mechanism.float()(*single, causal, backend="reference").double()
+    fast = mechanism(*single, causal, backend=backend).double()
+    assert (fast - exact).abs().max() <= 2 * (plain - exact).abs().max() + 1e-7

@@ -1,0 +1,51 @@
+"""Recurrent layers read each sequence by itself."""
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from regard.models.blocks import BidirectionalLSTM, LockedDropout, positions_before, reverse_within
+
+LENGTHS = torch.tensor([4, 2, 1])
+
+
+def test_reversal_by_hand():
+    x = torch.arange(12.0).view(3, 4, 1)
+    reversed_x = reverse_within(x, LENGTHS)[..., 0].tolist()
+    assert reversed_x == [[3, 2, 1, 0], [5, 4, 6, 7], [8, 9, 10, 11]]
+    assert torch.equal(reverse_within(reverse_within(x, LENGTHS), LENGTHS), x)
+
+
+def test_the_same_as_packed_sequences_with_the_same_weights():
+    torch.manual_seed(0)
+    ours, theirs = (
+        BidirectionalLSTM(5, 3, num_layers=2).double(),
+        nn.LSTM(5, 3, 2, bidirectional=True, batch_first=True).double(),
+    )
+    for layer in range(2):
+        for suffix, direction in (("", ours.onward), ("_reverse", ours.returning)):
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                getattr(direction[layer], f"{name}_l0").data = getattr(theirs, f"{name}_l{layer}{suffix}").data
+    x = torch.randn(3, 4, 5, dtype=torch.float64)
+    packed = pack_padded_sequence(x, LENGTHS, batch_first=True)
+    expected = pad_packed_sequence(theirs(packed)[0], batch_first=True)[0]
+    is_token = positions_before(LENGTHS, 4)
+    torch.testing.assert_close(ours(x, LENGTHS)[is_token], expected[is_token])
+
+
+def test_what_stands_behind_the_end_changes_nothing():
+    torch.manual_seed(0)
+    model = BidirectionalLSTM(5, 3)
+    x = torch.randn(3, 4, 5)
+    is_token = positions_before(LENGTHS, 4)
+    other = torch.where(is_token[:, :, None], x, torch.randn_like(x))
+    torch.testing.assert_close(model(x, LENGTHS)[is_token], model(other, LENGTHS)[is_token])
+
+
+def test_dropout_is_the_same_along_a_sequence_and_keeps_the_mean():
+    torch.manual_seed(0)
+    dropped = LockedDropout(0.25)(torch.ones(200, 7, 50))
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert set(dropped.unique().tolist()) == {0.0, torch.tensor(4 / 3).item()}
+    assert abs(dropped.mean() - 1) < 0.02
+    assert torch.equal(LockedDropout(0.25).eval()(dropped), dropped)

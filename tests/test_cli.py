@@ -1,0 +1,171 @@
+"""The command line as a contract: exit codes, one clear message, one JSON object."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from regard.cli import main
+
+GOOD = "Ada\tB-PER\nmet\tO\n\n"
+
+
+def run(capsys, *arguments):
+    code = main([*map(str, arguments), "--json"])
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    return code, json.loads(printed.out.strip().split("\n")[-1]), printed.err
+
+
+def folder_with(tmp_path, **files):
+    folder = tmp_path / "data"
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / f"{name}.conll").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+BAD_FILES = {
+    "column count": ("a\tO\nb\tX\tO\n", "train.conll:2: this row must have 2 columns"),
+    "scheme": ("a\tO\nb\tPER\n", "train.conll:2: the tag 'PER' is of no known scheme"),
+    "empty": ("", "train.conll: the file holds no sentence"),
+    "encoding": (b"caf\xe9\tO\n", "train.conll:1: the text must be UTF-8"),
+    "no entities": ("a\tO\nb\tO\n\nc\tO\n", "train.conll: no entity in the training file"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_ends_training_with_one_message_and_nothing_written(tmp_path, capsys, content, message):
+    folder, out = folder_with(tmp_path, train=content, dev=GOOD), tmp_path / "run"
+    code, result, said = run(capsys, "train", "ner", "--data", folder, "--out", out)
+    assert code == 2
+    assert message in result["error"]
+    assert said.count("regard: error:") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_check_finds_it_too(tmp_path, capsys, content, message):
+    code, result, said = run(capsys, "check", "ner", "--data", folder_with(tmp_path, train=content, dev=GOOD))
+    assert code == 2
+    assert message in said
+    assert result["num_errors"] == 1
+
+
+def test_check_lists_every_finding(tmp_path, capsys):
+    folder = folder_with(tmp_path, train=GOOD + "a\tI-PER\nb\tX\nc\n", dev=GOOD, test="z\tB-NEW\n")
+    code, result, said = run(capsys, "check", "ner", "--data", folder)
+    assert code == 2
+    assert [(finding["level"], finding["line"]) for finding in result["findings"]] == [
+        ("warning", 4),
+        ("error", 5),
+        ("error", 6),
+    ]
+    (folder / "train.conll").write_text(GOOD)
+    code, result, said = run(capsys, "check", "ner", "--data", folder)
+    assert (code, result["findings"][0]["line"]) == (0, 1)
+    assert "type NEW is not in the training file" in said
+    assert result["files"]["test"]["entities"] == 1
+
+
+def test_check_of_good_files_ends_well(tmp_path, capsys):
+    code, result, said = run(capsys, "check", "ner", "--data", folder_with(tmp_path, train=GOOD, dev=GOOD))
+    assert (code, result["num_errors"], result["findings"]) == (0, 0, [])
+    assert "The files can be used." in said
+
+
+def test_repaired_tags_are_told(tmp_path, capsys):
+    code, _result, said = run(capsys, "check", "ner", "--data", folder_with(tmp_path, train=GOOD + "a\tI-PER\n"))
+    assert code == 0
+    assert "train.conll:4: I-PER continues nothing (before it: O); read as a start, as conlleval does." in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_run_folder_is_said(tmp_path, capsys):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    code, result, _ = run(capsys, "train", "ner", "--data", folder_with(tmp_path, train=GOOD), "--out", closed / "run")
+    assert code == 2
+    assert "the run folder cannot be written: Permission denied. Choose another with --out" in result["error"]
+
+
+def test_a_run_folder_inside_a_file_is_said(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    code, result, _ = run(
+        capsys, "train", "ner", "--data", folder_with(tmp_path, train=GOOD * 9), "--out", tmp_path / "file" / "run"
+    )
+    assert code == 2
+    assert "the run folder cannot be written: Not a directory. Choose another with --out" in result["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no command is called 'trian'"),
+        (["train"], "regard train needs a task first"),
+        (["train", "nre", "--data", "x"], "No part is called 'nre'. Did you mean 'ner'?"),
+        (["train", "ner"], "No data was given. Name a folder with --data DIR"),
+        (["train", "ner", "--data", "nowhere"], "nowhere: --data must be a folder that exists"),
+        (["train", "ner", "--recipe", "nothing"], "--recipe must be a YAML file or one of: ner_btc_en; got 'nothing'"),
+        (["evaluate", "nowhere", "--data", "x"], "nowhere: there is no run here: recipe.yaml is missing"),
+        (["predict", "nowhere", "--input", "x"], "nowhere: there is no run here"),
+        (["look", "nowhere", "--input", "x"], "nowhere: there is no run here"),
+        (["list", "things"], "there is no list of 'things'"),
+        (["check", "ner:Nothing", "--data", "x"], "must be an import path 'package.module:Name' that exists"),
+    ],
+)
+def test_wrong_usage_is_answered_with_what_to_do(capsys, arguments, message):
+    code, result, _ = run(capsys, *arguments)
+    assert code == 2
+    assert message in result["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.d_wrd", "5"], "d_wrd"),
+        (["--model.dropout", "much"], "model.dropout"),
+        (["--seed", "-1"], "seed"),
+        (["--max-minutes", "0"], "max"),
+    ],
+)
+def test_a_wrong_option_is_named(capsys, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "ner", "--data", "x", *options])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_internal_fault_has_a_code_of_its_own(capsys, monkeypatch):
+    monkeypatch.setitem(main.__globals__["COMMANDS"], "list", lambda arguments: 1 / 0)
+    assert main(["list"]) == 1
+    assert "a fault of ours, please report it" in capsys.readouterr().err
+
+
+def test_a_damaged_run_is_said(tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text("task: ner\n")
+    (tmp_path / "encoder.json").write_text("{")
+    code, result, _ = run(capsys, "evaluate", tmp_path, "--data", "x")
+    assert code == 2
+    assert "encoder.json: the vocabularies cannot be read" in result["error"]
+    (tmp_path / "recipe.yaml").write_text("[")
+    code, result, _ = run(capsys, "evaluate", tmp_path, "--data", "x")
+    assert "recipe.yaml: not a recipe of a run" in result["error"]
+
+
+def test_lists_name_the_catalog(capsys):
+    from regard.catalog import BACKENDS, MASKS, MECHANISMS, TASKS
+
+    _, result, _said = run(capsys, "list")
+    for kind, table in (("mechanisms", MECHANISMS), ("masks", MASKS), ("backends", BACKENDS), ("tasks", TASKS)):
+        assert set(result[kind]) == set(table)
+        assert all(result[kind].values())
+    assert "x.... xx... xxx.. xxxx. xxxxx" in result["masks"]["causal"]
+
+
+def test_help_and_version(capsys):
+    assert main([]) == main(["--help"]) == 0
+    assert "regard train TASK --data DIR" in capsys.readouterr().out
+    assert main(["--version"]) == 0
