@@ -21,7 +21,7 @@ MAY = {
     "tasks": BASE | {"attention", "lens", "viewer", "models", "data", "metrics"},
     "train": BASE | {"attention", "lens", "viewer", "models", "data", "metrics", "tasks"},
 }
-TOP = {"__init__", "cli", "demo"}
+TOP = {"__init__", "cli", "commands", "demo"}
 
 
 def imports(path: Path) -> set[str]:

@@ -12,7 +12,7 @@ from regard.data.files import find_files
 from regard.tasks import folder as run_folder
 from regard.tasks.dates.task import Dates, examples_of_each_locale
 
-NUM_DAYS = 4500
+NUM_DAYS = 6000
 NUM_SHOWN = 8
 
 
@@ -30,11 +30,9 @@ def run_demo(out: Path, seed: int, *, is_again: bool = False) -> dict[str, Any]:
     for date in examples_of_each_locale(parts["train"])[:: len(LOCALES) // 5]:
         _say(f"  {date.text}  →  {date.iso}")
     _say("Training a recurrent encoder and decoder with additive attention to read them:")
-    from regard.train.run import train
+    from regard.train.run import Terms, train
 
-    files = find_files(str(data), {})
-    recipe = {split: str(path.resolve()) for split, path in files.items()} | {"seed": seed, "max_minutes": None}
-    return train(task, files, out, recipe=recipe, seed=seed) | {"examples": _examples(out, parts["test"])}
+    return train(task, find_files(str(data), {}), out, Terms(seed)) | {"examples": _examples(out, parts["test"])}
 
 
 def _examples(out: Path, dates: list[WrittenDate]) -> list[dict[str, str]]:

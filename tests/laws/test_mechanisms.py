@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from regard.attention import causal, everything, padding
+from regard.attention import causal, dense, document, everything, padding
 from regard.attention.call import share
 from regard.attention.masks import EXAMPLES
 from regard.catalog import BACKENDS, MASKS, MECHANISMS, load
@@ -13,11 +13,10 @@ COMBINED = {
     **EXAMPLES,
     "padded causal": causal & padding(torch.tensor([5, 3]), torch.tensor([5, 3])),
     "all but the diagonal": ~EXAMPLES["dense"],
-    "window or document": EXAMPLES["window"] | EXAMPLES["document"],
 }
 COMBINED["padding"] = padding(torch.tensor([5, 0]))
-COMBINED["document"] = regard_document = type(EXAMPLES["document"])(torch.tensor([[0, 0, 1, 1, 1], [3, 1, 1, 2, 3]]))
-COMBINED["window or document"] = EXAMPLES["window"] | regard_document
+COMBINED["document"] = document(torch.tensor([[0, 0, 1, 1, 1], [3, 1, 1, 2, 3]]))
+COMBINED["window or document"] = EXAMPLES["window"] | COMBINED["document"]
 LENGTH, DIM, HEADS = 5, 4, 4
 
 
@@ -76,7 +75,7 @@ def test_a_bias_is_added_to_the_scores(name, backend):
     expected = mechanism.weights(query, key, causal, bias=bias) @ share(value, HEADS)
     torch.testing.assert_close(mechanism(query, key, value, causal, bias=bias, backend=backend), expected, **EXACT)
     forbidding = torch.zeros_like(bias).masked_fill(bias < 0, float("-inf"))
-    allowed = type(EXAMPLES["dense"])(bias >= 0)
+    allowed = dense(bias >= 0)
     torch.testing.assert_close(
         mechanism(query, key, value, bias=forbidding, backend=backend), mechanism(query, key, value, allowed, backend=backend)
     )

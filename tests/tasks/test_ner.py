@@ -9,7 +9,7 @@ import torch
 from regard.data.conll import Sentence
 from regard.data.spans import Span
 from regard.models.options import TaggerOptions
-from regard.tasks.folder import load_run, predict_all, save_start, save_weights
+from regard.tasks.folder import Run, load_run, predict_all, save_start, save_weights
 from regard.tasks.ner.encoder import SentenceEncoder, normal_form, shape
 from regard.tasks.ner.task import Ner
 
@@ -125,7 +125,7 @@ def test_json_lines_hold_tokens_tags_and_entities():
 
 def test_a_run_comes_back_from_its_folder(model_and_encoder, tmp_path):
     model, encoder = model_and_encoder
-    save_start(tmp_path, TASK, encoder, {"seed": 3})
+    save_start(tmp_path, Run(TASK, encoder, model), {"seed": 3})
     save_weights(tmp_path, model)
     run = load_run(tmp_path)
     assert run.task == TASK

@@ -1,6 +1,7 @@
 """Training through the command line: what it leaves, resuming exactly, and stopping at any moment."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -74,7 +75,7 @@ def test_evaluate_predict_and_look_use_the_run(finished, capsys, tmp_path, monke
     assert (code, result["num_examples"]) == (0, 1)
     assert "attention.mechanism" in page.read_text()
     lines = '{"tokens": ["Paris", "and", "New", "York"]}\n{"text": "Paris and New York"}\n\n'
-    monkeypatch.setattr("sys.stdin", __import__("io").StringIO(lines))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     code, result, _ = run(capsys, "predict", str(out), "--input", "-")
     assert result["num_predictions"] == 2
 

@@ -65,14 +65,18 @@ def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a text file (.gz and one-file .zip too), without their ends. Splits on line feeds only."""
-    data = _read_bytes(Path(path))
+    return split_lines(_read_bytes(Path(path)), path)
+
+
+def split_lines(data: bytes, name: str | Path) -> list[str]:
+    """The lines of UTF-8 text; `name` is what errors call it."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"the text must be UTF-8, got byte 0x{data[error.start]:02x}. Convert the file: iconv -f LATIN1 -t UTF-8.",
-            file=path,
+            file=name,
             line=line,
         ) from None
     lines = text.split("\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -52,58 +53,46 @@ def from_scaled_dot_product(
     return Call(ScaledDot(scale), query, key, value, mask, bias)
 
 
-def from_multi_head_forward(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    embed_dim_to_check: int,
-    num_heads: int,
-    in_proj_weight: Tensor | None,
-    in_proj_bias: Tensor | None,
-    bias_k: Tensor | None,
-    bias_v: Tensor | None,
-    add_zero_attn: bool,
-    dropout_p: float,
-    out_proj_weight: Tensor | None,
-    out_proj_bias: Tensor | None,
-    training: bool = True,
-    key_padding_mask: Tensor | None = None,
-    need_weights: bool = True,
-    attn_mask: Tensor | None = None,
-    use_separate_proj_weight: bool = False,
-    q_proj_weight: Tensor | None = None,
-    k_proj_weight: Tensor | None = None,
-    v_proj_weight: Tensor | None = None,
-    static_k: Tensor | None = None,
-    static_v: Tensor | None = None,
-    average_attn_weights: bool = True,
-    is_causal: bool = False,
-) -> Call:
+def from_multi_head_forward(*args: Any, **kwargs: Any) -> Call:
     """torch.nn.functional.multi_head_attention_forward: (length, batch, d_model), its heads projected again."""
-    if static_k is not None or static_v is not None:
+    given = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
+    given.apply_defaults()
+    return _from_arguments(SimpleNamespace(**given.arguments))
+
+
+def _from_arguments(given: SimpleNamespace) -> Call:
+    if given.static_k is not None or given.static_v is not None:
         raise NotSeen("multi_head_attention_forward with static keys or values is not read yet")
-    is_self = query is key
-    query, key = (x if x.dim() == 3 else x.unsqueeze(1) for x in (query, key))
-    weight_q, weight_k = _first_two(in_proj_weight, q_proj_weight, k_proj_weight, use_separate_proj_weight)
-    offset_q, offset_k = (None, None) if in_proj_bias is None else in_proj_bias.chunk(3)[:2]
-    projected, keys = F.linear(query, weight_q, offset_q), F.linear(key, weight_k, offset_k)
-    if bias_k is not None:
-        keys = torch.cat([keys, bias_k.expand(-1, keys.shape[1], -1)])
-    if add_zero_attn:
-        keys = torch.cat([keys, torch.zeros_like(keys[:1])])
-    head_dim = projected.shape[-1] // num_heads
-    projected, keys = (split_heads(x.transpose(0, 1), head_dim) for x in (projected, keys))
-    num_extra = keys.shape[2] - key.shape[0]
+    query, key = _projected(given)
     mask: Mask = everything
     bias = None
-    if is_causal and key_padding_mask is None and not need_weights:
+    num_extra = key.shape[2] - given.key.shape[0]
+    if given.is_causal and given.key_padding_mask is None and not given.need_weights:
         mask = causal
-    elif attn_mask is not None:
-        sides = attn_mask.unflatten(0, (-1, num_heads)) if attn_mask.dim() == 3 else attn_mask[None, None]
+    elif given.attn_mask is not None:
+        sides = given.attn_mask
+        sides = sides.unflatten(0, (-1, given.num_heads)) if sides.dim() == 3 else sides[None, None]
         mask, bias = _joined(mask, F.pad(sides, (0, num_extra)), allows_true=False)
-    if key_padding_mask is not None:
-        mask, bias = _with_padding(mask, bias, key_padding_mask, num_extra, is_self)
-    return Call(ScaledDot(), projected, keys, keys, mask, bias)
+    if given.key_padding_mask is not None:
+        mask, bias = _with_padding(mask, bias, given.key_padding_mask, num_extra, given.query is given.key)
+    return Call(ScaledDot(), query, key, key, mask, bias)
+
+
+def _projected(given: SimpleNamespace) -> tuple[Tensor, Tensor]:
+    """Queries and keys of each head, with the keys that the module adds: (batch, heads, length, head_dim)."""
+    if given.use_separate_proj_weight:
+        weights = given.q_proj_weight, given.k_proj_weight
+    else:
+        weights = given.in_proj_weight.chunk(3)[:2]
+    offsets = (None, None) if given.in_proj_bias is None else given.in_proj_bias.chunk(3)[:2]
+    sources = (x if x.dim() == 3 else x.unsqueeze(1) for x in (given.query, given.key))
+    query, key = (F.linear(x, weight, offset) for x, weight, offset in zip(sources, weights, offsets, strict=True))
+    if given.bias_k is not None:
+        key = torch.cat([key, given.bias_k.expand(-1, key.shape[1], -1)])
+    if given.add_zero_attn:
+        key = torch.cat([key, torch.zeros_like(key[:1])])
+    head_dim = query.shape[-1] // given.num_heads
+    return split_heads(query.transpose(0, 1), head_dim), split_heads(key.transpose(0, 1), head_dim)
 
 
 def _from_multi_head_module(module: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> Call:
@@ -205,12 +194,3 @@ def _with_padding(
     if is_self:
         allowed = allowed & ~is_hidden[:, None, :, None]
     return (dense(allowed) if mask == everything else mask & dense(allowed)), bias
-
-
-def _first_two(packed: Tensor | None, query: Tensor | None, key: Tensor | None, is_separate: bool) -> tuple[Tensor, Tensor]:
-    if not is_separate and packed is not None:
-        first, second, _ = packed.chunk(3)
-        return first, second
-    if query is None or key is None:
-        raise NotSeen("multi_head_attention_forward came without projection weights")
-    return query, key

@@ -90,10 +90,13 @@ def write(path: Path, content: str | bytes) -> None:
         raise InputError(f"cannot be written: {error.strerror}.", file=path) from None
 
 
-def save_start(folder: Path, task: Task, encoder: Encoder, more: dict[str, Any]) -> None:
+def save_start(folder: Path, run: Run, more: dict[str, Any]) -> None:
     """What is known before training: enough, with a checkpoint, to go on or to use the model."""
-    write(folder / RECIPE, yaml.safe_dump({"task": task.name, **more, **asdict(task)}, sort_keys=False, allow_unicode=True))
-    write(folder / ENCODER, json.dumps(encoder.to_json(), ensure_ascii=False))
+    write(
+        folder / RECIPE,
+        yaml.safe_dump({"task": run.task.name, **more, **asdict(run.task)}, sort_keys=False, allow_unicode=True),
+    )
+    write(folder / ENCODER, json.dumps(run.encoder.to_json(), ensure_ascii=False))
 
 
 def save_weights(folder: Path, model: Model) -> None:

@@ -2,14 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from regard.data.files import Files, find_files
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from regard.data.files import Files
     from regard.data.findings import Finding
     from regard.models.model import Model
     from regard.viewer.report import Picture
@@ -61,21 +62,18 @@ class Task(ABC):
     metric: ClassVar[str]
     """Key of the score that training makes larger."""
 
-    @property
-    @abstractmethod
-    def training_options(self) -> Training:
-        """How to train it."""
+    training: Training = field(default_factory=Training)
 
-    @abstractmethod
-    def files(self, folder: str | None, given: dict[str, str | None]) -> "Files":
-        """Where the parts of the data are."""
+    def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
+        """Where the parts of the data are: in a folder, or named singly."""
+        return find_files(folder, given)
 
     @abstractmethod
     def read(self, path: Path) -> tuple[list[Any], list["Finding"]]:
         """The examples in a file, and what is wrong with it."""
 
     @abstractmethod
-    def compare(self, files: "Files", parts: dict[str, list[Any]]) -> list["Finding"]:
+    def compare(self, files: Files, parts: dict[str, list[Any]]) -> list["Finding"]:
         """What is wrong between the parts of a data set, or with one as a whole."""
 
     @abstractmethod

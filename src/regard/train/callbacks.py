@@ -67,7 +67,7 @@ class Log(Callback):
     def __init__(self, path: Path, monitored: str) -> None:
         self.path, self.monitored = path, monitored
         self.rows: list[dict[str, Any]] = []
-        self.start = time.monotonic()
+        self.start, self.num_steps = time.monotonic(), 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -76,11 +76,15 @@ class Log(Callback):
         self.rows = state["rows"]
         self.start -= self.rows[-1]["seconds"] if self.rows else 0.0
 
+    @property
+    def seconds(self) -> float:
+        """Since the start of training, with what a resumed run took before."""
+        return time.monotonic() - self.start
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        seconds = round(time.monotonic() - self.start, 2)
-        values = (trainer.current_epoch + 1, trainer.global_step, seconds, metrics.get("train_loss"), rate)
+        values = (trainer.current_epoch + 1, trainer.global_step, round(self.seconds, 2), metrics.get("train_loss"), rate)
         self.rows.append(dict(zip(self.FIELDS, (*values, metrics.get(self.monitored)), strict=True)))
         text = io.StringIO()
         table = csv.DictWriter(text, self.FIELDS)
@@ -92,9 +96,9 @@ class Log(Callback):
 class ProgressLine(Callback):
     """One live line on standard error: how far, how well, when it ends. Without a terminal, a line a pass."""
 
-    def __init__(self, monitored: str, max_seconds: float | None, stream: Any = None) -> None:
-        self.monitored, self.max_seconds = monitored, max_seconds
-        self.stream = stream or sys.stderr
+    def __init__(self, monitored: str, num_steps: int, max_seconds: float | None) -> None:
+        self.monitored, self.num_steps, self.max_seconds = monitored, num_steps, max_seconds
+        self.stream = sys.stderr
         self.best: float | None = None
         self.shown_at = 0.0
         self.first_step = 0
@@ -125,7 +129,7 @@ class ProgressLine(Callback):
     def _end(self, trainer: Trainer) -> str:
         """When all passes would be over, or the time that was given."""
         done, spent = trainer.global_step - self.first_step, time.monotonic() - self.start
-        left = (trainer.estimated_stepping_batches - trainer.global_step) * spent / max(1, done)
+        left = (self.num_steps - trainer.global_step) * spent / max(1, done)
         if self.max_seconds is not None:
             left = min(left, self.max_seconds - spent)
         at = time.strftime("%H:%M:%S", time.localtime(time.time() + max(0.0, left)))

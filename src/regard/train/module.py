@@ -11,8 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from regard.data.batching import Batches
-from regard.models.model import Model
-from regard.tasks.task import Encoder, Task
+from regard.tasks.folder import Run
 
 WARM_UP_STEPS = 100
 
@@ -20,9 +19,9 @@ WARM_UP_STEPS = 100
 class TaskModule(LightningModule):
     """Loss on training batches, the task's own score on dev; knows the task protocol and no task."""
 
-    def __init__(self, task: Task, encoder: Encoder, model: Model, dev: Sequence[Any], num_steps: int) -> None:
+    def __init__(self, run: Run, dev: Sequence[Any], num_steps: int) -> None:
         super().__init__()
-        self.task, self.encoder, self.model, self.dev = task, encoder, model, dev
+        self.task, self.encoder, self.model, self.dev = run.task, run.encoder, run.model, dev
         # The trainer's own estimate sets the loaders up before a checkpoint is read, and their state would be lost.
         self.num_steps = num_steps
         self.predictions: list[Any] = []
@@ -62,7 +61,7 @@ class TaskModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW; a short warm-up, then a cosine down to zero."""
-        options = self.task.training_options
+        options = self.task.training
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99), fused=True
         )

@@ -7,7 +7,6 @@ import logging
 import random
 import resource
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,23 +15,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, Timer
 
 from regard.data.batching import Batches
 from regard.data.files import Files
 from regard.data.findings import Finding, raise_first_error
 from regard.errors import InputError
-from regard.models.model import Model
 from regard.tasks import folder as run_folder
 from regard.tasks.check import read_all
 from regard.tasks.folder import Run
-from regard.tasks.task import Encoder, Task
+from regard.tasks.task import Task
 from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState
 from regard.train.module import TaskModule
 from regard.viewer.report import render
 
 HELD_OUT = 0.1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which a model is trained."""
+
+    seed: int = 0
+    max_minutes: float | None = None
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,40 +77,23 @@ def read_data(task: Task, files: Files, seed: int) -> Data:
     return Data(train, dev, parts.get("test", []))
 
 
-def train(
-    task: Task,
-    files: Files,
-    out: Path,
-    *,
-    recipe: dict[str, Any],
-    seed: int,
-    max_minutes: float | None = None,
-    is_resumed: bool = False,
-) -> dict[str, Any]:
+def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     """Train, keep the best weights on dev, score them, write the run folder; the result is what metrics.json holds."""
-    data = read_data(task, files, seed)
+    data = read_data(task, files, terms.seed)
     run_folder.create(out, "checkpoints")
-    seed_everything(seed, verbose=False)
-    encoder = (
-        task.load_encoder(json.loads((out / run_folder.ENCODER).read_text())) if is_resumed else task.fit_encoder(data.train)
-    )
-    model = task.build(encoder)
-    if not is_resumed:
-        run_folder.save_start(out, task, encoder, recipe)
-    start = time.monotonic()
-    num_seen = _fit(task, encoder, model, data, out, (seed, max_minutes, is_resumed))
-    seconds = time.monotonic() - start
-    run_folder.save_weights(out, model)
-    run = Run(task, encoder, model.eval())
+    seed_everything(terms.seed, verbose=False)
+    run = _start(task, files, data, out, terms)
+    log = _fit(run, data, out, terms)
+    run_folder.save_weights(out, run.model.eval())
     split, examples = data.scored
     result = {
         "task": task.name,
         "split": split,
         **score(run, examples),
         **({f"dev_{task.metric}": score(run, data.dev)[task.metric]} if split == "test" else {}),
-        "train_seconds": round(seconds, 2),
-        "examples_per_second": round(num_seen / seconds, 1),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "train_seconds": round(log.seconds, 2),
+        "examples_per_second": round(log.num_steps * task.training.batch_size / log.seconds, 1),
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "peak_memory_mb": round(_peak_memory_mb(), 1),
         "run": str(out),
         "report": str(out / run_folder.REPORT),
@@ -134,44 +124,35 @@ def write_report(run: Run, examples: Sequence[Any], path: Path, result: dict[str
     return len(pictures)
 
 
-def _fit(task: Task, encoder: Encoder, model: Model, data: Data, out: Path, how: tuple[int, float | None, bool]) -> int:
-    """Train `model` in place to its best weights on dev; returns how many examples it was shown."""
-    seed, max_minutes, is_resumed = how
-    options, checkpoints = task.training_options, out / "checkpoints"
-    batches = Batches(data.train, encoder.collate, options.batch_size, length=encoder.length, seed=seed)
-    module = TaskModule(task, encoder, model, data.dev, options.max_epochs * len(batches))
-    last = checkpoints / "last.ckpt"
-    if is_resumed and not last.is_file():
+def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run:
+    """A new model, with all that made it written down; or the vocabularies of the run to go on with."""
+    if terms.is_resumed:
+        encoder = task.load_encoder(json.loads((out / run_folder.ENCODER).read_text()))
+        return Run(task, encoder, task.build(encoder))
+    run = Run(task, encoder := task.fit_encoder(data.train), task.build(encoder))
+    paths = {split: str(path.resolve()) for split, path in files.items()}
+    run_folder.save_start(out, run, paths | {"seed": terms.seed, "max_minutes": terms.max_minutes})
+    return run
+
+
+def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
+    """Train the model in place, to its best weights on dev."""
+    options, last = run.task.training, out / "checkpoints" / "last.ckpt"
+    if terms.is_resumed and not last.is_file():
         raise InputError("there is no checkpoint to go on from. Train again without --resume, into another --out.", file=last)
-    best = ModelCheckpoint(
-        checkpoints,
-        "best",
-        module.monitored,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
-    )
-    interruption = Interruption(last, f"Go on: regard train {task.name} --out {out} --resume")
-    max_time = None if max_minutes is None else timedelta(minutes=max_minutes)
+    batches = Batches(data.train, run.encoder.collate, options.batch_size, length=run.encoder.length, seed=terms.seed)
+    module = TaskModule(run, data.dev, options.max_epochs * len(batches))
     log = Log(out / "log.csv", module.monitored)
-    callbacks = [
-        RandomState(),
-        best,
-        EarlyStopping(module.monitored, patience=options.patience, mode="max", check_finite=False),
-        log,
-        ProgressLine(module.monitored, None if max_time is None else max_time.total_seconds()),
-        *([EMAWeightAveraging(decay=options.average_decay)] if options.average_decay else []),
-        *([Timer(max_time, verbose=False)] if max_time else []),
-        interruption,  # after all others, so that it keeps what they did at this step
-    ]
+    best = ModelCheckpoint(last.parent, "best", module.monitored, mode="max", save_last=True, enable_version_counter=False)
+    interruption = Interruption(last, f"Go on: regard train {run.task.name} --out {out} --resume")
     _quiet_lightning()
     trainer = Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=options.max_epochs,
         gradient_clip_val=options.max_gradient_norm,
-        callbacks=callbacks,
+        # The last one to act at a step is the interruption: it keeps what the others did.
+        callbacks=[log, best, *_callbacks(module, terms), interruption],
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,
@@ -179,9 +160,25 @@ def _fit(task: Task, encoder: Encoder, model: Model, data: Data, out: Path, how:
         default_root_dir=out,
     )
     with interruption:
-        trainer.fit(module, batches, module.dev_batches(), ckpt_path=str(last) if is_resumed else None, weights_only=True)
+        resumed = str(last) if terms.is_resumed else None
+        trainer.fit(module, batches, module.dev_batches(), ckpt_path=resumed, weights_only=True)
+    log.num_steps = trainer.global_step
     _load_best(module, Path(best.best_model_path or last))
-    return trainer.global_step * options.batch_size
+    return log
+
+
+def _callbacks(module: TaskModule, terms: Terms) -> list[Callback]:
+    options, minutes = module.task.training, terms.max_minutes
+    callbacks = [
+        RandomState(),
+        EarlyStopping(module.monitored, patience=options.patience, mode="max", check_finite=False),
+        ProgressLine(module.monitored, module.num_steps, None if minutes is None else 60 * minutes),
+    ]
+    if options.average_decay:
+        callbacks.append(EMAWeightAveraging(decay=options.average_decay))
+    if minutes is not None:
+        callbacks.append(Timer(timedelta(minutes=minutes), verbose=False))
+    return callbacks
 
 
 def _load_best(module: TaskModule, checkpoint: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from regard.data.dates import WrittenDate, read_dates
-from regard.data.files import Files, find_files
+from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.models.options import TransducerOptions
 from regard.tasks.task import Encoder, Task, Training
@@ -22,8 +22,8 @@ class Dates(Task):
     """Written dates → ISO 8601: recurrent encoder and decoder with additive attention; exact match.
 
     Args:
-        model: the encoder and decoder
         training: how they are trained
+        model: the encoder and decoder
     """
 
     name: ClassVar[str] = "dates"
@@ -33,13 +33,6 @@ class Dates(Task):
     training: Training = field(
         default_factory=lambda: Training(max_epochs=3, batch_size=64, learning_rate=4e-3, max_gradient_norm=1.0)
     )
-
-    @property
-    def training_options(self) -> Training:
-        return self.training
-
-    def files(self, folder: str | None, given: dict[str, str | None]) -> "Files":
-        return find_files(folder, given)
 
     def read(self, path: Path) -> tuple[list[WrittenDate], list[Finding]]:
         return read_dates(path)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from regard.data.conll import Sentence, looks_like_conll, parse_conll, read_conll
-from regard.data.files import Files, find_files
+from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.spans import Span, spans_of, to_bio
 from regard.errors import InputError
 from regard.metrics.spans import score_spans
 from regard.models.options import TaggerOptions
-from regard.tasks.task import Encoder, Task, Training
+from regard.tasks.task import Encoder, Task
 
 if TYPE_CHECKING:
     from regard.models.model import Model
@@ -29,22 +29,14 @@ class Ner(Task):
     """Named entities: words, letters → BiLSTM → attention → CRF; strict span F1.
 
     Args:
-        model: the tagger
         training: how it is trained
+        model: the tagger
     """
 
     name: ClassVar[str] = "ner"
     metric: ClassVar[str] = "f1_percent"
 
     model: TaggerOptions = field(default_factory=TaggerOptions)
-    training: Training = field(default_factory=Training)
-
-    @property
-    def training_options(self) -> Training:
-        return self.training
-
-    def files(self, folder: str | None, given: dict[str, str | None]) -> "Files":
-        return find_files(folder, given)
 
     def read(self, path: Path) -> tuple[list[Sentence], list[Finding]]:
         return read_conll(path)

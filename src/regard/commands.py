@@ -1,0 +1,278 @@
+"""What each command takes and does. Imports nothing heavy until one runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
+
+from regard.catalog import BACKENDS, MASKS, MECHANISMS, NORMALIZERS, TASKS, load, one_line
+from regard.errors import InputError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def demo(arguments: list[str]) -> dict[str, Any]:
+    """Train the embedded example: dates as people write them in 32 locales, into ISO 8601."""
+    parser = _parser("demo", demo)
+    parser.add_argument("--out", type=str, default="runs/demo", help="run folder")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="decides the dates drawn, the weights and the order")
+    parser.add_argument("--again", action="store_true", help="train again although the run folder holds a finished demo")
+    options = parser.parse_args(arguments)
+    from regard.demo import run_demo
+
+    result = run_demo(Path(options.out), options.seed, is_again=options.again)
+    _print(options, *(f"  {row['text']}  →  {row['iso']}  {row['verdict']}" for row in result["examples"]))
+    score = f"exact match on {result['num_dates']:,} held-out dates: {result['exact_match_percent']:.2f} %"
+    _print(options, score, f"open {result['report']} to see where the model looks")
+    return result
+
+
+def check(arguments: list[str]) -> dict[str, Any]:
+    """Validate files: each finding with file, line and what to do. Exit code 2 when one is an error."""
+    task_kind, arguments = _take_task("check", arguments)
+    parser = _parser(f"check {task_kind.name}", check)
+    _add_data(parser)
+    options = parser.parse_args(arguments)
+    from regard.tasks.check import check_files
+
+    task = task_kind()
+    result = check_files(task, task.files(options.data, _singly(options)))
+    _print(options, *result["lines"])
+    return {key: value for key, value in result.items() if key != "lines"}
+
+
+def train(arguments: list[str]) -> dict[str, Any]:
+    """Train a model: on train, chosen by its score on dev, scored on test."""
+    task_kind, arguments = _take_task("train", arguments)
+    parser = _parser(f"train {task_kind.name}", train)
+    parser.add_argument("--recipe", action="config", help="a name of `regard list recipes` or a YAML file; options come on top")
+    parser.add_argument("--task", type=str, default=task_kind.name, help="as the command names it; kept in recipes")
+    _add_data(parser)
+    parser.add_argument("--out", type=str | None, default=None, help="run folder (default: runs/TASK, then runs/TASK-2, ...)")
+    parser.add_argument("--max-minutes", type=PositiveFloat | None, default=None, help="stop training after this time")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="decides the weights, the order and what is hidden")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, with its recipe")
+    parser.add_class_arguments(task_kind, None)
+    arguments = _find_recipes(arguments)
+    early = parser.parse_args(arguments)
+    if early.resume:
+        out = Path(early.out or f"runs/{task_kind.name}")
+        _require_recipe(out)
+        options = parser.parse_args(["--recipe", str(out / "recipe.yaml"), *arguments])
+    else:
+        out, options = _new_folder(early.out, task_kind.name), early
+    if options.task != task_kind.name:
+        raise InputError(f"the recipe is for task {options.task!r}, but the command says {task_kind.name!r}.")
+    return _train(parser, task_kind, options, out)
+
+
+def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path) -> dict[str, Any]:
+    made = parser.instantiate(options)
+    names = [field.name for field in fields(task_kind)]
+    task = task_kind(**{name: made[name] for name in names})
+    files = task.files(options.data, _singly(options))
+    from regard.train.run import Terms
+    from regard.train.run import train as run_training
+
+    minutes = None if options.max_minutes is None else float(options.max_minutes)
+    result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume))
+    _print(options, *_score_lines(result, task.metric), f"run     {out}", f"report  {result['report']}")
+    return result
+
+
+def evaluate(arguments: list[str]) -> dict[str, Any]:
+    """Score a trained run on a file, or on the test file of a folder."""
+    parser = _parser("evaluate", evaluate)
+    parser.add_argument("run", type=str, help="run folder")
+    parser.add_argument("--data", type=str, required=True, help="a file, or a folder with a test file")
+    options = parser.parse_args(arguments)
+    from regard.data.findings import raise_first_error
+    from regard.tasks.folder import load_run
+    from regard.train.run import score
+
+    run = load_run(options.run)
+    path = Path(options.data)
+    if path.is_dir():
+        files = run.task.files(options.data, {})
+        if files.test is None and files.dev is None:
+            raise InputError("the folder must hold a test or a dev file.", file=path)
+        path = files.test or files.dev  # type: ignore[assignment]
+    elif not path.is_file():
+        raise InputError("there is no such file or folder.", file=path)
+    examples, findings = run.task.read(path)
+    raise_first_error(findings)
+    result = {"task": run.task.name, "file": str(path), **score(run, examples)}
+    _print(options, *_score_lines(result, run.task.metric))
+    return result
+
+
+def predict(arguments: list[str]) -> dict[str, Any]:
+    """Predict: one JSON object a line on standard output."""
+    parser = _parser("predict", predict)
+    parser.add_argument("run", type=str, help="run folder")
+    parser.add_argument("--input", type=str, required=True, help="a file, or - for standard input: text, JSON lines or columns")
+    options = parser.parse_args(arguments)
+    from regard.tasks.folder import load_run
+
+    run = load_run(options.run)
+    examples = run.task.read_input(_input_lines(options.input))
+    for example, prediction in zip(examples, run.predict(examples), strict=True):
+        print(json.dumps(run.task.to_json(example, prediction), ensure_ascii=False))
+    return {"task": run.task.name, "num_predictions": len(examples)}
+
+
+def look(arguments: list[str]) -> dict[str, Any]:
+    """Write a page that shows where the model looks for each input."""
+    parser = _parser("look", look)
+    parser.add_argument("run", type=str, help="run folder")
+    parser.add_argument("--input", type=str, required=True, help="a file, a text, or - for standard input")
+    parser.add_argument("--out", type=str, default="report.html", help="the page to write")
+    options = parser.parse_args(arguments)
+    from regard.tasks.folder import load_run
+    from regard.train.run import write_report
+
+    run = load_run(options.run)
+    is_text = options.input != "-" and not Path(options.input).is_file()
+    examples = run.task.read_input([options.input] if is_text else _input_lines(options.input))
+    if not examples:
+        raise InputError("the input holds no text to look at.", file=None if is_text else options.input)
+    shown = examples[:50]
+    if len(examples) > len(shown):
+        print(f"Showing the first {len(shown)} of {len(examples)}.", file=sys.stderr)
+    result = {"task": run.task.name, "report": options.out, "num_examples": write_report(run, shown, Path(options.out))}
+    _print(options, f"report  {options.out}")
+    return result
+
+
+def list_parts(arguments: list[str]) -> dict[str, Any]:
+    """List what has a name: mechanisms, masks, backends, normalizers, tasks, recipes."""
+    tables = {"mechanisms": MECHANISMS, "masks": MASKS, "backends": BACKENDS, "normalizers": NORMALIZERS, "tasks": TASKS}
+    parser = _parser("list", list_parts)
+    parser.add_argument("kind", type=str, nargs="?", default="", help=f"one of {', '.join(tables)}, recipes")
+    options = parser.parse_args(arguments)
+    if options.kind not in ("", "recipes", *tables):
+        raise InputError(f"there is no list of {options.kind!r}. Lists: {', '.join(tables)}, recipes.")
+    found: dict[str, dict[str, str]] = {}
+    for kind in [options.kind] if options.kind else [*tables, "recipes"]:
+        found[kind] = (
+            _recipe_lines() if kind == "recipes" else {name: one_line(load(tables[kind], name)) for name in tables[kind]}
+        )
+        if kind == "masks":
+            found[kind] = _mask_lines()
+    for kind, lines in found.items():
+        _print(options, kind, *(f"  {name:<12} {line}" for name, line in lines.items()))
+    return found
+
+
+COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
+    "demo": demo,
+    "check": check,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "look": look,
+    "list": list_parts,
+}
+
+
+def _parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"regard {name}", description=command.__doc__)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line")
+    return parser
+
+
+def _add_data(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", type=str | None, default=None, help="folder with train, dev and test files (.gz, .zip too)")
+    for split in ("train", "dev", "test"):
+        parser.add_argument(f"--{split}", type=str | None, default=None, help=f"the {split} file, named singly")
+
+
+def _singly(options: Namespace) -> dict[str, str | None]:
+    return {split: options[split] for split in ("train", "dev", "test")}
+
+
+def _take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:
+    """The task class and the rest; a task is a name of the catalog or an import path."""
+    if not arguments or arguments[0].startswith("-"):
+        if {"-h", "--help"} & set(arguments):
+            print(f"usage: regard {command} TASK [options]\n\nTASK is one of {', '.join(TASKS)}; each has its own --help.")
+            raise SystemExit(0)
+        raise InputError(
+            f"regard {command} needs a task first: regard {command} {next(iter(TASKS))} ... Tasks: {', '.join(TASKS)}."
+        )
+    return load(TASKS, arguments[0]), arguments[1:]
+
+
+def _find_recipes(arguments: list[str]) -> list[str]:
+    """--recipe NAME as --recipe FILE."""
+    found = list(arguments)
+    for place, word in enumerate(found[1:], 1):
+        named = RECIPES / f"{word}.yaml"
+        if found[place - 1] == "--recipe" and not Path(word).exists():
+            if not named.is_file():
+                known = ", ".join(path.stem for path in sorted(RECIPES.glob("*.yaml")))
+                raise InputError(f"--recipe must be a YAML file or one of: {known}; got {word!r}.")
+            found[place] = str(named)
+    return found
+
+
+def _require_recipe(out: Path) -> None:
+    if not (out / "recipe.yaml").is_file():
+        raise InputError("there is no run to resume. Name its folder with --out.", file=out)
+
+
+def _new_folder(given: str | None, task: str) -> Path:
+    """A folder without a run: nobody's model is ever written over."""
+    if given is not None:
+        if (Path(given) / "recipe.yaml").exists():
+            raise InputError("a run is here already. Go on with it by --resume, or choose another --out.", file=given)
+        return Path(given)
+    number = 1
+    while (folder := Path("runs") / (task if number == 1 else f"{task}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _input_lines(source: str) -> list[str]:
+    from regard.data.files import existing, read_lines, split_lines
+
+    return split_lines(sys.stdin.buffer.read(), "standard input") if source == "-" else read_lines(existing(source))
+
+
+def _score_lines(result: dict[str, Any], metric: str) -> list[str]:
+    """A table: the score overall, then of each type or locale."""
+    where = result.get("split") or result.get("file")
+    lines = [f"{metric.removesuffix('_percent').replace('_', ' ')} on {where}: {result[metric]:.2f} %"]
+    for name, value in next((result[key] for key in result if key.startswith("per_")), {}).items():
+        if isinstance(value, dict):
+            figures = "  ".join(
+                f"{key.removesuffix('_percent')} {value[key]:6.2f}" for key in value if key.endswith("_percent")
+            )
+            lines.append(f"  {name:<20} {figures}  of {value['num_gold']}")
+        else:
+            lines.append(f"  {name:<20} {value:6.2f}")
+    return lines
+
+
+def _recipe_lines() -> dict[str, str]:
+    return {path.stem: path.read_text().split("\n")[0].lstrip("# ") for path in sorted(RECIPES.glob("*.yaml"))}
+
+
+def _mask_lines() -> dict[str, str]:
+    """Each mask with its picture over five positions."""
+    from regard.attention.masks import EXAMPLES, picture
+
+    return {name: f"{picture(EXAMPLES[name], 5)}   {one_line(load(MASKS, name))}" for name in MASKS}
+
+
+def _print(options: Namespace, *lines: str) -> None:
+    """What a person reads; with --json it goes to standard error, so that the last line of output is the result."""
+    for line in lines:
+        print(line, file=sys.stderr if options.json else sys.stdout)
