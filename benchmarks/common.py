@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +39,13 @@ def write(name: str, result: dict[str, Any]) -> Path:
     part.write_text(json.dumps(surroundings() | result, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     part.replace(path)
     return path
+
+
+def regard(*arguments: str) -> tuple[dict[str, Any], str]:
+    """The result object of a command line, and all it printed."""
+    command = [sys.executable, "-m", "regard.cli", *arguments, "--json"]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return json.loads(printed.strip().split("\n")[-1]), printed
 
 
 def _git(*arguments: str) -> str:

@@ -10,25 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
-from common import spread, write
+from common import regard, spread, write
 
 from regard.data.conll import read_conll
 
 KEPT = ("f1_percent", "precision_percent", "recall_percent", "dev_f1_percent", "train_seconds", "parameters", "peak_memory_mb")
-
-
-def regard(*arguments: str) -> tuple[dict[str, Any], str]:
-    """The result object of a command, and all it printed."""
-    command = [sys.executable, "-m", "regard.cli", *arguments, "--json"]
-    printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return json.loads(printed.strip().split("\n")[-1]), printed
 
 
 def seqeval_f1_percent(run: Path, test: Path) -> float:

@@ -83,7 +83,7 @@ def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path
 
     minutes = None if options.max_minutes is None else float(options.max_minutes)
     result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume))
-    _print(options, *_score_lines(result, task.metric), f"run     {out}", f"report  {result['report']}")
+    _print(options, *_score_lines(result, task.metric), f"run     {out}", f"report  {result.get('report', 'none')}")
     return result
 
 
@@ -146,7 +146,8 @@ def look(arguments: list[str]) -> dict[str, Any]:
     shown = examples[:50]
     if len(examples) > len(shown):
         print(f"Showing the first {len(shown)} of {len(examples)}.", file=sys.stderr)
-    result = {"task": run.task.name, "report": options.out, "num_examples": write_report(run, shown, Path(options.out))}
+    write_report(run, run.task.explain(run.encoder, run.model, shown), Path(options.out))
+    result = {"task": run.task.name, "report": options.out, "num_examples": len(shown)}
     _print(options, f"report  {options.out}")
     return result
 

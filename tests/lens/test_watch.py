@@ -245,6 +245,13 @@ def test_a_layer_that_was_not_seen_is_answered_with_those_that_were():
         lens["x"]
 
 
+def test_only_a_module_can_be_watched():
+    from jaxtyping import TypeCheckError
+
+    with pytest.raises((regard.InputError, TypeCheckError)), regard.watch("model"):
+        pass
+
+
 def test_causal_masks_of_unequal_lengths_start_at_the_first_key():
     query, key = torch.randn(1, 1, 2, 4), torch.randn(1, 1, 4, 4)
     with regard.watch(nn.Identity()) as lens:

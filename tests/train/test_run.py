@@ -188,6 +188,25 @@ def test_the_clock_stops_training(larger_data, tmp_path, capsys):
     assert result["train_seconds"] < 30
 
 
+def test_a_model_without_attention_is_trained_and_has_nothing_to_show(tiny_data, tmp_path, capsys):
+    options = ["--model.mechanism", "none", "--training.max_epochs", "1"]
+    code, result, _ = run(capsys, "train", "ner", "--data", str(tiny_data), "--out", str(tmp_path / "run"), *SMALL, *options)
+    assert code == 0
+    assert "report" not in result
+    code, result, _ = run(capsys, "look", str(tmp_path / "run"), "--input", "a b")
+    assert code == 2
+    assert "this model has no attention to look at" in result["error"]
+
+
+def test_without_dev_a_tenth_of_train_is_held_out(tiny_data, tmp_path, capsys):
+    (tiny_data / "dev.conll").unlink()
+    (tiny_data / "test.conll").unlink()
+    options = ["--training.max_epochs", "1"]
+    code, result, said = run(capsys, "train", "ner", "--data", str(tiny_data), "--out", str(tmp_path / "run"), *SMALL, *options)
+    assert (code, result["split"]) == (0, "dev")
+    assert "No dev file: 3 of 36 training examples are held out" in said
+
+
 def test_resuming_nothing_is_said(tmp_path, capsys):
     code, result, _ = run(capsys, "train", "ner", "--out", str(tmp_path / "none"), "--resume")
     assert code == 2

@@ -39,6 +39,10 @@ class MultiHeadAttention(nn.Module):
         self.key = nn.Linear(d_model, num_kv_heads * self.head_dim)
         self.value = nn.Linear(d_model, num_kv_heads * self.head_dim)
         self.out = nn.Linear(d_model, d_model)
+        for projection in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(projection.weight)
+        for projection in (self.query, self.key, self.value, self.out):
+            nn.init.zeros_(projection.bias)
         self.mechanism: Mechanism = (
             mechanism if isinstance(mechanism, Mechanism) else load(MECHANISMS, mechanism).for_heads(self.head_dim)
         )

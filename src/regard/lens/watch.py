@@ -82,6 +82,8 @@ def watch(model: nn.Module) -> Iterator[Lens]:
     and our own mechanisms, in training or not. Weights are read before dropout. Costs an explicit pass over the
     weights for each call, in O(queries + keys) memory.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"watch needs a torch.nn.Module to look into, got {type(model).__name__}.")
     watcher = _Watcher({module: name for name, module in model.named_modules()})
     restore = [_wrap(module, name, watcher) for name, module in model.named_modules()]
     try:

@@ -28,7 +28,7 @@ from regard.tasks.folder import Run
 from regard.tasks.task import Task
 from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState
 from regard.train.module import TaskModule
-from regard.viewer.report import render
+from regard.viewer.report import Picture, render
 
 HELD_OUT = 0.1
 
@@ -96,9 +96,11 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "peak_memory_mb": round(_peak_memory_mb(), 1),
         "run": str(out),
-        "report": str(out / run_folder.REPORT),
     }
-    write_report(run, task.worth_showing(examples), out / run_folder.REPORT, result)
+    pictures = task.explain(run.encoder, run.model, task.worth_showing(examples))
+    if pictures and pictures[0].layers:  # a model may have been asked to do without attention
+        result["report"] = str(out / run_folder.REPORT)
+        write_report(run, pictures, out / run_folder.REPORT, result)
     run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
 
@@ -108,10 +110,9 @@ def score(run: Run, examples: Sequence[Any]) -> dict[str, Any]:
     return run.task.score(examples, run.predict(examples))
 
 
-def write_report(run: Run, examples: Sequence[Any], path: Path, result: dict[str, Any] | None = None) -> int:
-    """A page of where the model looks for each example; returns how many there are."""
-    pictures = run.task.explain(run.encoder, run.model, examples)
-    if not pictures or not pictures[0].layers:
+def write_report(run: Run, pictures: Sequence[Picture], path: Path, result: dict[str, Any] | None = None) -> None:
+    """A page of where the model looks for each example."""
+    if not pictures[0].layers:
         raise InputError("this model has no attention to look at: it was trained with --model.mechanism none.")
     facts = {}
     if result:
@@ -121,7 +122,6 @@ def write_report(run: Run, examples: Sequence[Any], path: Path, result: dict[str
             "parameters": f"{result['parameters']:,}",
         }
     run_folder.write(path, render(pictures, title=f"regard · {run.task.name} · where it looks", facts=facts))
-    return len(pictures)
 
 
 def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run:

@@ -144,7 +144,7 @@ function drawPointer() {
     const bar = make("u");
     bar.style.width = `${100 * w}%`;
     const entry = make("div");
-    entry.append(make("span", map.keys[k], { title: `${map.keys[k]} (${k})` }), bar, make("em", w.toFixed(3)));
+    entry.append(make("span", map.keys[k], { title: map.keys[k] }), make("small", String(k)), bar, make("em", w.toFixed(3)));
     return entry;
   }));
 }
