@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +16,6 @@ from regard.data.vocabulary import Vocabulary
 
 MAX_LETTERS = 24
 """Letters of a word that are read; the rest of a longer one is left out."""
-
-
-_PLAIN = str.maketrans({**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’‚´`", "'"), **dict.fromkeys("–—", "-"), "…": "..."})
-
-
-def plain(word: str) -> str:
-    """One sign for what means the same: straight quotes, short dashes, full-width letters narrow; never empty."""
-    return unicodedata.normalize("NFKC", word).translate(_PLAIN) or word
 
 
 def normal_form(word: str) -> str:
@@ -58,7 +49,7 @@ class SentenceEncoder:
     @classmethod
     def fit(cls, sentences: Sequence[Sentence]) -> SentenceEncoder:
         """Learn them."""
-        tokens = [plain(token) for sentence in sentences for token in sentence.tokens]
+        tokens = [token for sentence in sentences for token in sentence.tokens]
         counts = Counter(map(normal_form, tokens))
         words = Vocabulary.counted(map(normal_form, tokens))
         return cls(
@@ -85,7 +76,7 @@ class SentenceEncoder:
 
     def collate(self, sentences: list[Sentence]) -> dict[str, Tensor]:
         """Padded tensors; tags only where the sentences have them."""
-        tokens = [[plain(token) for token in sentence.tokens] for sentence in sentences]
+        tokens = [sentence.tokens for sentence in sentences]
         batch = {
             "words": _padded([[self.words[normal_form(word)] for word in words] for words in tokens]),
             "affixes": _padded([[[v[f(w)] for v, f in zip(self.affixes, AFFIXES, strict=True)] for w in ws] for ws in tokens]),
@@ -96,7 +87,7 @@ class SentenceEncoder:
             batch["tags"] = _padded([self._tags(sentence) for sentence in sentences])
         return batch
 
-    def _letters(self, tokens: list[list[str]]) -> Tensor:
+    def _letters(self, tokens: list[tuple[str, ...]]) -> Tensor:
         longest = min(MAX_LETTERS, max(len(word) for words in tokens for word in words))
         width = max(longest, 1)
         rows = [
