@@ -27,7 +27,7 @@ def demo(arguments: list[str]) -> dict[str, Any]:
     options = parser.parse_args(arguments)
     from regard.demo import run_demo
 
-    result = run_demo(Path(options.out), options.seed, is_again=options.again)
+    result = run_demo(Path(options.out), int(options.seed), is_again=options.again)
     _print(options, *(f"  {row['text']}  →  {row['iso']}  {row['verdict']}" for row in result["examples"]))
     score = f"exact match on {result['num_dates']:,} held-out dates: {result['exact_match_percent']:.2f} %"
     _print(options, score, f"open {result['report']} to see where the model looks")

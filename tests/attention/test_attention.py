@@ -25,6 +25,14 @@ def test_scaled_dot_product_by_hand():
     torch.testing.assert_close(ScaledDot(scale=0.5).weights(query, key), torch.tensor([[[[1.0, 0.0]]]]).softmax(-1))
 
 
+@pytest.mark.parametrize("backend", ["sdpa", "tiled", "reference"])
+def test_every_backend_takes_the_scale(backend):
+    torch.manual_seed(0)
+    query, key = random(1, 2, 3, 4), random(1, 2, 5, 4)
+    expected = (0.3 * query @ key.mT).softmax(-1) @ key
+    torch.testing.assert_close(attention(query, key, key, mechanism=ScaledDot(scale=0.3), backend=backend), expected)
+
+
 def test_additive_by_hand():
     mechanism = Additive(1, 1)
     for linear, weight in ((mechanism.from_query, 2.0), (mechanism.from_key, 3.0), (mechanism.energy, 5.0)):
