@@ -21,13 +21,13 @@ def blocks(language):
             yield pytest.param(text, id=f"{page.name}-{number}")
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", list(blocks("python")))
 def test_python_examples_run(code, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("text", blocks("sh"))
+@pytest.mark.parametrize("text", list(blocks("sh")))
 def test_shell_examples_run(text, tmp_path, tiny_data):
     """With a small model and its own data; `make` is what runs these tests."""
     if text.startswith("make"):

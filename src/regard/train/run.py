@@ -149,6 +149,7 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     trainer = Trainer(
         accelerator="auto",
         devices=1,
+        deterministic="warn",  # the same seed, the same bits: sums over repeated indices are else added in any order
         max_epochs=options.max_epochs,
         gradient_clip_val=options.max_gradient_norm,
         # The last one to act at a step is the interruption: it keeps what the others did.
