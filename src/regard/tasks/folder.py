@@ -108,10 +108,7 @@ def load_run(folder: str | Path, read_weights: Callable[[Path], dict[str, torch.
     """A run from its folder. Raises InputError when something is missing or does not fit."""
     folder = Path(folder)
     task = load_recipe(folder)
-    try:
-        encoder = task.load_encoder(json.loads((folder / ENCODER).read_text()))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"the vocabularies cannot be read: {error}.", file=folder / ENCODER) from None
+    encoder = load_encoder(folder, task)
     model = task.build(encoder)
     try:
         model.load_state_dict((read_weights or load_file)(folder / MODEL))
@@ -122,6 +119,14 @@ def load_run(folder: str | Path, read_weights: Callable[[Path], dict[str, torch.
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"the weights do not fit: {str(error).splitlines()[0]}.", file=folder / MODEL) from None
     return Run(task, encoder, model.eval())
+
+
+def load_encoder(folder: Path, task: Task) -> Encoder:
+    """What a run learnt of its data."""
+    try:
+        return task.load_encoder(json.loads((folder / ENCODER).read_text()))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"the vocabularies cannot be read: {error}.", file=folder / ENCODER) from None
 
 
 def load_recipe(folder: Path) -> Task:

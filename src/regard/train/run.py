@@ -127,7 +127,7 @@ def write_report(run: Run, pictures: Sequence[Picture], path: Path, result: dict
 def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run:
     """A new model, with all that made it written down; or the vocabularies of the run to go on with."""
     if terms.is_resumed:
-        encoder = task.load_encoder(json.loads((out / run_folder.ENCODER).read_text()))
+        encoder = run_folder.load_encoder(out, task)
         return Run(task, encoder, task.build(encoder))
     run = Run(task, encoder := task.fit_encoder(data.train), task.build(encoder))
     paths = {split: str(path.resolve()) for split, path in files.items()}
