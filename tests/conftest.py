@@ -8,6 +8,8 @@ from jaxtyping import install_import_hook
 
 with install_import_hook(["regard.attention", "regard.lens", "regard.models"], "beartype.beartype"):
     import regard.attention
+    import regard.attention.gates
+    import regard.attention.positions
     import regard.lens.watch
     import regard.models.crf
     import regard.models.tagger

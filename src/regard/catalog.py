@@ -9,17 +9,51 @@ from regard.errors import InputError
 MECHANISMS = {
     "softmax": "regard.attention.scaled_dot:ScaledDot",
     "additive": "regard.attention.additive:Additive",
+    "bilinear": "regard.attention.bilinear:Bilinear",
+    "cosine": "regard.attention.cosine:Cosine",
+    "softcap": "regard.attention.softcap:SoftCap",
+    "talking-heads": "regard.attention.talking_heads:TalkingHeads",
+    "differential": "regard.attention.differential:Differential",
+    "gated": "regard.attention.gated:Gated",
+    "linear": "regard.attention.linear:Linear",
 }
 NORMALIZERS = {
-    "softmax": "regard.attention.normalizers:softmax",
+    "softmax": "regard.attention.normalizers.softmax:Softmax",
+    "softmax-off-by-one": "regard.attention.normalizers.softmax:OffByOne",
+    "sink": "regard.attention.normalizers.softmax:Sink",
+    "sigmoid": "regard.attention.normalizers.sigmoid:Sigmoid",
+    "sparsemax": "regard.attention.normalizers.sparse:Sparsemax",
+    "entmax15": "regard.attention.normalizers.sparse:Entmax15",
 }
 MASKS = {
     "everything": "regard.attention.masks:everything",
     "causal": "regard.attention.masks:causal",
     "window": "regard.attention.masks:window",
+    "dilated": "regard.attention.masks:dilated",
+    "prefix": "regard.attention.masks:prefix",
     "padding": "regard.attention.masks:padding",
     "document": "regard.attention.masks:document",
+    "global-local": "regard.attention.masks:global_local",
+    "block-sparse": "regard.attention.masks:block_sparse",
     "dense": "regard.attention.masks:dense",
+}
+POSITIONS = {
+    "rotary": "regard.attention.positions:Rotary",
+    "rotary-2d": "regard.attention.positions:Rotary2d",
+    "alibi": "regard.attention.positions:Alibi",
+    "t5": "regard.attention.positions:T5Relative",
+    "sinusoidal": "regard.attention.positions:Sinusoidal",
+    "learned": "regard.attention.positions:Learned",
+}
+GATES = {
+    "squeeze-excitation": "regard.attention.gates:SqueezeExcitation",
+    "eca": "regard.attention.gates:EfficientChannel",
+    "cbam-channel": "regard.attention.gates:ChannelGate",
+    "cbam-spatial": "regard.attention.gates:SpatialGate",
+    "cbam": "regard.attention.gates:Cbam",
+    "convolutional": "regard.attention.gates:ConvolutionalGate",
+    "non-local": "regard.attention.gates:NonLocal",
+    "sagan": "regard.attention.gates:Sagan",
 }
 BACKENDS = {  # tried in this order by backend="auto"
     "sdpa": "regard.attention.backends.sdpa",

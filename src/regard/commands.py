@@ -12,7 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
-from regard.catalog import BACKENDS, MASKS, MECHANISMS, NORMALIZERS, TASKS, load, one_line
+from regard.catalog import BACKENDS, GATES, MASKS, MECHANISMS, NORMALIZERS, POSITIONS, TASKS, load, one_line
 from regard.errors import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -153,8 +153,16 @@ def look(arguments: list[str]) -> dict[str, Any]:
 
 
 def list_parts(arguments: list[str]) -> dict[str, Any]:
-    """List what has a name: mechanisms, masks, backends, normalizers, tasks, recipes."""
-    tables = {"mechanisms": MECHANISMS, "masks": MASKS, "backends": BACKENDS, "normalizers": NORMALIZERS, "tasks": TASKS}
+    """List what has a name: mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes."""
+    tables = {
+        "mechanisms": MECHANISMS,
+        "normalizers": NORMALIZERS,
+        "masks": MASKS,
+        "positions": POSITIONS,
+        "gates": GATES,
+        "backends": BACKENDS,
+        "tasks": TASKS,
+    }
     parser = _parser("list", list_parts)
     parser.add_argument("kind", type=str, nargs="?", default="", help=f"one of {', '.join(tables)}, recipes")
     options = parser.parse_args(arguments)
@@ -168,7 +176,7 @@ def list_parts(arguments: list[str]) -> dict[str, Any]:
         if kind == "masks":
             found[kind] = _mask_lines()
     for kind, lines in found.items():
-        _print(options, kind, *(f"  {name:<12} {line}" for name, line in lines.items()))
+        _print(options, kind, *(f"  {name:<20} {line}" for name, line in lines.items()))
     return found
 
 

@@ -1,11 +1,26 @@
 """Masks against pictures drawn by hand: laws cannot see a wrong definition."""
 
+from itertools import product
+
 import pytest
 import torch
 
 from regard import InputError
-from regard.attention import causal, dense, document, everything, padding, picture, window
-from regard.attention.masks import Band
+from regard.attention import (
+    block_sparse,
+    causal,
+    dense,
+    dilated,
+    document,
+    everything,
+    global_local,
+    lower_right,
+    padding,
+    picture,
+    prefix,
+    window,
+)
+from regard.attention.masks import EMPTY, FULL, Band
 
 LENGTHS = torch.tensor([2, 4])
 IDS = torch.tensor([[7, 7, 3, 3], [1, 2, 1, 1]])
@@ -26,6 +41,12 @@ PICTURES = [
     (window(0) | causal & padding(LENGTHS), 0, "x... xx.. xxx. xx.x"),
     (~causal, 0, ".xxx ..xx ...x ...."),
     (causal & ~window(1), 0, ".... .... x... xx.."),
+    (dilated(2), 0, "x... .x.. x.x. .x.x"),
+    (dilated(2, 1, 2), 0, "x.x. .x.x ..x. ...x"),
+    (prefix(torch.tensor([2, 3])), 0, "xx.. xx.. xxx. xxxx"),
+    (prefix(torch.tensor([2, 3])), 1, "xxx. xxx. xxx. xxxx"),
+    (global_local([2], 1, 0), 0, "x.x. xxx. xxxx ..xx"),
+    (block_sparse(torch.tensor([[True, False], [False, True]]), 2), 0, "xx.. xx.. ..xx ..xx"),
     (document(IDS) & causal, 0, "x... xx.. ..x. ..xx"),
 ]
 
@@ -35,31 +56,62 @@ def test_a_mask_looks_like_its_picture(mask, batch, expected):
     assert picture(mask, 4, batch=batch) == expected
 
 
-@pytest.mark.parametrize(("mask", "batch", "expected"), PICTURES, ids=[f"{mask}-{batch}" for mask, batch, _ in PICTURES])
-def test_a_span_leaves_no_permitted_key_out(mask, batch, expected):
-    for start in range(4):
-        for stop in range(start + 1, 5):
-            span = mask.span(range(start, stop), range(4))
-            allowed = mask.write((2, 1), range(start, stop), range(4)).expand(2, 1, stop - start, 4)
-            seen = {int(k) for k in allowed.any(0).any(0).any(0).nonzero().flatten()}
-            assert seen <= set(span)
+each_picture = pytest.mark.parametrize("mask", [mask for mask, _, _ in PICTURES], ids=lambda mask: str(mask))
+EDGES = [(torch.tensor(first), torch.tensor(last)) for first, last in (((0, 1, 3), (0, 2, 3)), ((0, 2), (1, 3)), ((0,), (3,)))]
 
 
-@pytest.mark.parametrize(("mask", "batch", "expected"), PICTURES, ids=[f"{mask}-{batch}" for mask, batch, _ in PICTURES])
-def test_a_part_is_a_rectangle_of_the_whole(mask, batch, expected):
+@each_picture
+@pytest.mark.parametrize("rows", EDGES)
+@pytest.mark.parametrize("keys", EDGES)
+def test_what_is_known_of_a_tile_is_so(mask, rows, keys):
+    known = mask.tiles(*rows, *keys).expand(2, 1, len(rows[0]), len(keys[0]))
     whole = mask.write((2, 1), range(4), range(4)).expand(2, 1, 4, 4)
-    part = mask.part(range(1, 3), range(2, 4))
-    written = part.write((2, 1), range(2), range(2)).expand(2, 1, 2, 2)
-    assert torch.equal(written, whole[:, :, 1:3, 2:4])
-    assert set(part.span(range(2), range(2))) >= {int(k) for k in written.any(0).any(0).any(0).nonzero().flatten()}
+    for (i, row), (j, key) in product(enumerate(zip(*rows, strict=True)), enumerate(zip(*keys, strict=True))):
+        tile = whole[:, 0, row[0] : row[1] + 1, key[0] : key[1] + 1].flatten(1)
+        assert tile[known[:, 0, i, j] == FULL].all()
+        assert not tile[known[:, 0, i, j] == EMPTY].any()
 
 
-def test_a_window_sees_no_more_keys_than_it_must():
-    assert window(3, 1).span(range(10, 14), range(100)) == range(7, 15)
-    assert causal.span(range(10, 14), range(100)) == range(14)
-    assert padding(LENGTHS).span(range(3), range(100)) == range(4)
-    assert (window(3) & padding(LENGTHS)).span(range(10, 12), range(100)) == range(7, 7)
-    assert document(torch.tensor([[0, 0, 1, 1, 2, 2]])).span(range(2, 4), range(6)) == range(2, 4)
+@each_picture
+def test_a_part_is_a_rectangle_of_the_whole(mask):
+    whole = mask.write((2, 1), range(4), range(4)).expand(2, 1, 4, 4)
+    for keys, listed in ((range(2, 4), [2, 3]), (torch.tensor([0, 3]), [0, 3])):
+        part = mask.part(range(1, 3), keys)
+        assert torch.equal(part.write((2, 1), range(2), range(2)).expand(2, 1, 2, 2), whole[:, :, 1:3, listed])
+        last = mask.part(range(1, 3), keys, batch=range(1, 2))
+        assert torch.equal(last.write((1, 1), range(2), range(2)).expand(1, 1, 2, 2), whole[1:, :, 1:3, listed])
+
+
+def test_tiles_of_which_nothing_can_be_seen_are_known():
+    def known(mask, queries=12, size=4):
+        first = torch.arange(0, queries, size)
+        return ["".join(".px"[state] for state in row) for row in mask.tiles(*[first, first + size - 1] * 2)[0, 0].tolist()]
+
+    assert known(causal) == ["p..", "xp.", "xxp"]
+    assert known(window(5)) == ["p..", "pp.", "ppp"]
+    assert known(window(3)) == ["p..", "pp.", ".pp"]
+    assert known(~causal) == ["pxx", ".px", "..p"]
+    assert known(padding(torch.tensor([4]), torch.tensor([8]))) == ["x..", "x..", "..."]
+    assert known(document(torch.tensor([[0] * 4 + [1] * 8]))) == ["x..", ".xx", ".xx"]
+    assert known(document(torch.tensor([[0] * 6 + [1] * 6]))) == ["xp.", "ppp", ".px"]
+    assert known(global_local([0], 3, 0)) == ["ppp", "pp.", "ppp"]
+    assert known(block_sparse(torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 0]]).bool(), 4)) == ["x.x", ".x.", "..."]
+    assert known(block_sparse(torch.tensor([[1, 0], [0, 1]]).bool(), 6)) == ["xp.", "ppp", ".px"]
+    assert known(dilated(9)) == ["p..", ".p.", "p.p"]
+    assert known(prefix(torch.tensor([4]))) == ["x..", "xp.", "xxp"]
+
+
+def test_a_part_of_a_band_has_no_limit_that_cannot_bind():
+    assert causal.part(range(7, 8), range(8)) == everything
+    assert window(10).part(range(5, 8), range(8)) == Band(right=5)
+    assert (causal & window(100)).part(range(7, 8), range(8)) == everything
+
+
+def test_the_last_query_can_stand_beside_the_last_key():
+    assert picture(causal, 2, 4) == "x... xx.."
+    assert picture(lower_right(causal, 2, 4), 2, 4) == "xxx. xxxx"
+    assert picture(lower_right(causal, 4, 2), 4, 2) == ".. .. x. xx"
+    assert picture(lower_right(window(1), 2, 4), 2, 4) == ".xx. ..xx"
 
 
 def test_pictures_may_be_wider_than_high():
@@ -74,6 +126,9 @@ def test_pictures_may_be_wider_than_high():
         (lambda: padding(torch.tensor([-1])), "one whole number >= 0 per sequence"),
         (lambda: document(torch.tensor([1, 2])), r"shape \(batch, length\), got torch.int64 of shape \(2,\)"),
         (lambda: dense(torch.ones(2, 2)), "boolean tensor of 2 to 4 sides, got torch.float32"),
+        (lambda: block_sparse(torch.ones(2, 2).bool(), 0), "block >= 1, got 0"),
+        (lambda: dilated(0), "step >= 1"),
+        (lambda: global_local([-1], 1, 0), "positions >= 0, got -1"),
     ],
 )
 def test_a_wrong_mask_says_what_must_hold(make, message):

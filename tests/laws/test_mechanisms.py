@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
-from regard.attention import causal, dense, document, everything, padding
-from regard.attention.call import share
+from regard.attention import DropHead, DropKey, DropWeights, causal, dense, document, everything, global_local, padding
+from regard.attention.call import Call, share
 from regard.attention.masks import EXAMPLES
-from regard.catalog import BACKENDS, MASKS, MECHANISMS, load
+from regard.attention.mechanism import mechanism_named
+from regard.attention.positions import Alibi, T5Relative
+from regard.catalog import BACKENDS, MASKS, MECHANISMS, NORMALIZERS
+from regard.errors import InputError, Unsupported
 
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
 COMBINED = {
@@ -22,7 +26,7 @@ LENGTH, DIM, HEADS = 5, 4, 4
 
 def make(name):
     torch.manual_seed(0)
-    return load(MECHANISMS, name).for_heads(DIM).double()
+    return mechanism_named(name, DIM, HEADS).double()
 
 
 def inputs(num_kv_heads=HEADS, length=LENGTH):
@@ -37,15 +41,29 @@ def a_bias(length=LENGTH):
     return torch.randn(1, HEADS, length, length, dtype=torch.float64)
 
 
-each_mechanism = pytest.mark.parametrize("name", MECHANISMS)
+NAMES = [*MECHANISMS, *(name for name in NORMALIZERS if name not in MECHANISMS), "additive+sparsemax", "cosine+sink"]
+each_mechanism = pytest.mark.parametrize("name", NAMES)
 each_mask = pytest.mark.parametrize("mask", COMBINED.values(), ids=COMBINED)
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 
-def refused(backend, name, query, value, mask=everything):
-    from regard.attention.call import Call
+@pytest.fixture(autouse=True)
+def _a_backend_that_refuses_is_skipped(monkeypatch):
+    """With the reason it gave."""
+    import regard.attention.mechanism as module
 
-    return load(BACKENDS, backend).refusal(Call(make(name), query, value, value, mask))
+    def choose(call, backend):
+        try:
+            return chosen(call, backend)
+        except Unsupported as refusal:
+            pytest.skip(str(refusal))
+
+    chosen = module.choose
+    monkeypatch.setattr(module, "choose", choose)
+
+
+def bias_for(mechanism, length=LENGTH):
+    return a_bias(length) if mechanism.takes_bias else None
 
 
 def test_every_mask_of_the_catalog_has_an_example():
@@ -59,8 +77,6 @@ def test_every_mask_of_the_catalog_has_an_example():
 def test_output_is_weights_times_value(name, backend, mask, num_kv_heads):
     query, key, value = inputs(num_kv_heads)
     mechanism = make(name)
-    if reason := refused(backend, name, query, value, mask):
-        pytest.skip(reason)
     expected = mechanism.weights(query, key, mask) @ share(value, HEADS)
     torch.testing.assert_close(mechanism(query, key, value, mask, backend=backend), expected, **EXACT)
 
@@ -70,8 +86,10 @@ def test_output_is_weights_times_value(name, backend, mask, num_kv_heads):
 def test_a_bias_is_added_to_the_scores(name, backend):
     query, key, value = inputs(2)
     mechanism, bias = make(name), a_bias()
-    if reason := refused(backend, name, query, value):
-        pytest.skip(reason)
+    if not mechanism.takes_bias:
+        with pytest.raises(InputError, match="no scores that a bias could be added to"):
+            mechanism(query, key, value, causal, bias=bias, backend=backend)
+        return
     expected = mechanism.weights(query, key, causal, bias=bias) @ share(value, HEADS)
     torch.testing.assert_close(mechanism(query, key, value, causal, bias=bias, backend=backend), expected, **EXACT)
     forbidding = torch.zeros_like(bias).masked_fill(bias < 0, float("-inf"))
@@ -89,7 +107,7 @@ def test_weights_are_zero_where_forbidden_and_sum_to_one(name, mask):
     weights = mechanism.weights(query, key, mask)
     allowed = mask.write((2, HEADS), range(LENGTH), range(LENGTH)).expand_as(weights)
     assert (weights[~allowed] == 0).all()
-    assert (weights >= 0).all()
+    assert not mechanism.is_nonnegative or (weights >= 0).all()
     if mechanism.sums_to_one:
         torch.testing.assert_close(weights.sum(-1), allowed.any(-1).double(), **EXACT)
 
@@ -99,16 +117,15 @@ def test_weights_are_zero_where_forbidden_and_sum_to_one(name, mask):
 def test_rows_are_rows_of_the_whole(name, mask):
     query, key, _ = inputs()
     mechanism = make(name)
-    parts = [mechanism.weights(query, key, mask, bias=a_bias(), rows=range(a, min(a + 2, LENGTH))) for a in range(0, LENGTH, 2)]
-    torch.testing.assert_close(torch.cat(parts, 2), mechanism.weights(query, key, mask, bias=a_bias()), **EXACT)
+    bias = bias_for(mechanism)
+    parts = [mechanism.weights(query, key, mask, bias=bias, rows=range(a, min(a + 2, LENGTH))) for a in range(0, LENGTH, 2)]
+    torch.testing.assert_close(torch.cat(parts, 2), mechanism.weights(query, key, mask, bias=bias), **EXACT)
 
 
 @each_backend
 @each_mechanism
 def test_the_future_cannot_change_the_past(name, backend):
     query, key, value = inputs()
-    if reason := refused(backend, name, query, value, causal):
-        pytest.skip(reason)
     mechanism = make(name)
     other_key, other_value = (torch.cat([x[:, :, :3], torch.randn_like(x[:, :, 3:])], 2) for x in (key, value))
     before = mechanism(query, key, value, causal, backend=backend)[:, :, :3]
@@ -120,8 +137,6 @@ def test_the_future_cannot_change_the_past(name, backend):
 @each_mechanism
 def test_gradients(name, backend, mask):
     query, key, value = inputs(2)
-    if reason := refused(backend, name, query, value, mask):
-        pytest.skip(reason)
     mechanism = make(name)
     parameters = tuple(mechanism.parameters())
     assert torch.autograd.gradcheck(
@@ -129,7 +144,56 @@ def test_gradients(name, backend, mask):
     )
 
 
+@pytest.mark.parametrize("dropout", [DropKey(0.4, seed=1), DropWeights(0.4, seed=1), DropHead(0.4, seed=3)], ids=str)
+@each_backend
+@each_mechanism
+def test_dropout_obeys_the_laws_too(name, backend, dropout):
+    query, key, value = inputs(2)
+    mechanism = make(name)
+    call = Call(mechanism, query, key, value, causal, None, dropout.draw((2, HEADS, LENGTH, LENGTH), "cpu"))
+    out = mechanism(query, key, value, causal, dropout=dropout, backend=backend)
+    torch.testing.assert_close(out, call.weights() @ share(value, HEADS), **EXACT)
+    assert not torch.allclose(out, mechanism(query, key, value, causal, backend=backend))
+    assert torch.autograd.gradcheck(
+        lambda q, k, v: mechanism(q, k, v, causal, dropout=dropout, backend=backend), (query, key, value), fast_mode=True
+    )
+
+
+@pytest.mark.parametrize("kind", [Alibi, T5Relative])
+@each_backend
+@each_mechanism
+def test_a_bias_may_be_a_function_of_positions(name, backend, kind):
+    query, key, value = inputs(2)
+    mechanism, bias = make(name), kind(HEADS).double()
+    if not mechanism.takes_bias:
+        return
+    written = bias.write(HEADS, range(LENGTH), range(LENGTH), dtype=torch.float64)
+    expected = mechanism.weights(query, key, causal, bias=written) @ share(value, HEADS)
+    out = mechanism(query, key, value, causal, bias=bias, backend=backend)
+    torch.testing.assert_close(out, expected, **EXACT)
+    for parameter in bias.parameters():
+        given, wanted = (torch.autograd.grad(x.square().sum(), parameter, retain_graph=True)[0] for x in (out, expected))
+        torch.testing.assert_close(given, wanted, **EXACT)
+
+
 @pytest.mark.parametrize("backend", ["reference", "tiled"])
+@each_mechanism
+def test_forward_mode(name, backend):
+    query, key, value = inputs(2)
+    mechanism = make(name)
+
+    def out(q, k, v):
+        return mechanism(q, k, v, causal, backend=backend)
+
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(x.detach(), torch.ones_like(x)) for x in (query, key, value)]
+        tangent = forward_ad.unpack_dual(out(*duals)).tangent
+    step = 1e-6
+    ahead, back = (out(*(x.detach() + s for x in (query, key, value))) for s in (step, -step))
+    torch.testing.assert_close(tangent, (ahead - back) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+@each_backend
 @each_mechanism
 def test_second_gradients(name, backend):
     mechanism = make(name)
@@ -143,8 +207,6 @@ def test_second_gradients(name, backend):
 def test_a_query_that_may_look_at_nothing_gets_zeros_and_no_gradient(name, backend):
     nothing = padding(torch.tensor([0, LENGTH]))
     query, key, value = inputs()
-    if reason := refused(backend, name, query, value, nothing):
-        pytest.skip(reason)
     out = make(name)(query, key, value, nothing, backend=backend)
     out.square().sum().backward()
     assert (out[0] == 0).all()
@@ -154,6 +216,24 @@ def test_a_query_that_may_look_at_nothing_gets_zeros_and_no_gradient(name, backe
         assert (given.grad[1] != 0).any()
 
 
+@each_backend
+@each_mechanism
+def test_the_order_in_memory_and_odd_sizes_change_nothing(name, backend):
+    torch.manual_seed(4)
+    query, key, value = (torch.randn(2, length, 3, 6, dtype=torch.float64).transpose(1, 2) for length in (5, 9, 9))
+    turned = [x.mT.contiguous().mT.requires_grad_() for x in (query, key, value)]
+    plain = [x.contiguous().requires_grad_() for x in (query, key, value)]
+    torch.manual_seed(0)
+    mechanism = mechanism_named(name, 6, 3).double()
+    outs = [mechanism(*given, causal, backend=backend) for given in (turned, plain)]
+    torch.testing.assert_close(*outs, **EXACT)
+    torch.testing.assert_close(outs[0], mechanism.weights(*plain[:2], causal) @ plain[2], **EXACT)
+    for out in outs:
+        out.square().sum().backward()
+    for one, other in zip(turned, plain, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, **EXACT)
+
+
 @pytest.mark.parametrize("shape", [(1, 0), (0, 3), (1, 1), (3, 7)])
 @each_backend
 @each_mechanism
@@ -161,8 +241,6 @@ def test_lengths_may_differ_and_be_zero(name, backend, shape):
     queries, keys = shape
     query = torch.randn(2, HEADS, queries, DIM, dtype=torch.float64)
     key = torch.randn(2, HEADS, keys, DIM, dtype=torch.float64)
-    if reason := refused(backend, name, query, key):
-        pytest.skip(reason)
     out = make(name)(query, key, key, backend=backend)
     assert out.shape == (2, HEADS, queries, DIM)
     assert out.isfinite().all()
@@ -171,14 +249,14 @@ def test_lengths_may_differ_and_be_zero(name, backend, shape):
 @each_backend
 @each_mechanism
 def test_blocks_of_rows_change_nothing(name, backend, monkeypatch):
-    monkeypatch.setattr("regard.attention.call.BLOCK_ROWS", 3)
+    monkeypatch.setattr("regard.attention.call.TILE_ROWS", 3)
+    monkeypatch.setattr("regard.attention.call.TILE_KEYS", 2)
     query, key, value = inputs(2, length=11)
     mechanism = make(name)
-    for mask in (everything, causal, EXAMPLES["window"], ~causal, causal & ~EXAMPLES["window"]):
-        if refused(backend, name, query, value, mask):
-            continue
-        expected = mechanism.weights(query, key, mask, bias=a_bias(11)) @ share(value, HEADS)
-        torch.testing.assert_close(mechanism(query, key, value, mask, bias=a_bias(11), backend=backend), expected, **EXACT)
+    bias = bias_for(mechanism, 11)
+    for mask in (everything, causal, EXAMPLES["window"], ~causal, causal & ~EXAMPLES["window"], global_local([4], 1, 0)):
+        expected = mechanism.weights(query, key, mask, bias=bias) @ share(value, HEADS)
+        torch.testing.assert_close(mechanism(query, key, value, mask, bias=bias, backend=backend), expected, **EXACT)
 
 
 @each_backend
@@ -186,8 +264,6 @@ def test_blocks_of_rows_change_nothing(name, backend, monkeypatch):
 def test_the_fast_version_errs_at_most_twice_as_much_as_the_plain_one(name, backend):
     torch.manual_seed(3)
     query, key, value = (torch.randn(2, HEADS, 64, DIM, dtype=torch.float64) for _ in range(3))
-    if reason := refused(backend, name, query, value, causal):
-        pytest.skip(reason)
     mechanism = make(name)
     exact = mechanism(query, key, value, causal, backend="reference")
     single = [x.float() for x in (query, key, value)]

@@ -7,7 +7,8 @@ import torch
 
 from regard.attention import ScaledDot, causal, everything, padding, window
 from regard.attention.call import Call
-from regard.catalog import MECHANISMS, load
+from regard.attention.mechanism import mechanism_named
+from regard.catalog import MECHANISMS
 from regard.lens.statistics import MAP_CELLS, cell_width, measure
 
 EXACT = {"rtol": 0, "atol": 1e-10}
@@ -18,7 +19,8 @@ def definitions(weights):
     """Every statistic from the matrix P, as its docstring defines it."""
     batch, heads, queries, keys = weights.shape
     distance = (torch.arange(queries)[:, None] - torch.arange(keys)).abs().double()
-    live = weights.sum(-1) > 0
+    size = weights.abs()
+    live = size.sum(-1) > 0
     high, wide = cell_width(queries), cell_width(keys)
     cells = torch.zeros(batch, heads, math.ceil(queries / high), math.ceil(keys / wide), dtype=weights.dtype)
     for r in range(cells.shape[2]):
@@ -26,11 +28,11 @@ def definitions(weights):
         count = live[:, :, rows].sum(-1).clamp(min=1)
         for c in range(cells.shape[3]):
             cells[:, :, r, c] = weights[:, :, rows, c * wide : (c + 1) * wide].sum((-2, -1)) / count
-    logs = torch.where(weights > 0, weights, 1.0).log2()
+    logs = torch.where(size > 0, size, 1.0).log2()
     return {
-        "entropy_bits": -(weights * logs).sum(-1),
-        "largest_weight": weights.max(-1).values,
-        "largest_key": torch.where(live, weights.argmax(-1), -1),
+        "entropy_bits": -(size * logs).sum(-1),
+        "largest_weight": size.max(-1).values,
+        "largest_key": torch.where(live, size.argmax(-1), -1),
         "mean_distance": (weights * distance).sum(-1),
         "mass_received": weights.sum(2),
         "block_map": cells,
@@ -52,10 +54,11 @@ MASKS = {
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_statistics_equal_those_of_the_whole_matrix(name, num_kv_heads, mask):
     torch.manual_seed(0)
-    mechanism = load(MECHANISMS, name).for_heads(6).double()
+    mechanism = mechanism_named(name, 6, 4).double()
     query = torch.randn(2, 4, QUERIES, 6, dtype=torch.float64)
     key, value = (torch.randn(2, num_kv_heads, KEYS, 6, dtype=torch.float64) for _ in range(2))
-    call = Call(mechanism, 3 * query, key, value, mask, torch.randn(1, 4, 1, KEYS, dtype=torch.float64))
+    bias = torch.randn(1, 4, 1, KEYS, dtype=torch.float64) if mechanism.takes_bias else None
+    call = Call(mechanism, 3 * query, key, value, mask, bias)
     seen = measure(call)
     for statistic, expected in definitions(call.weights().detach()).items():
         torch.testing.assert_close(getattr(seen, statistic), expected, msg=lambda text, s=statistic: f"{s}: {text}", **EXACT)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jaxtyping import Float
 from torch import Tensor
 
 from regard.attention.backends import Plan, plan_call
 from regard.attention.call import Call
+from regard.attention.dropout import Drawn, Dropout
 from regard.attention.masks import Mask, everything
-from regard.attention.mechanism import Mechanism
-from regard.catalog import MECHANISMS, load
+from regard.attention.mechanism import Mechanism, mechanism_named
+from regard.attention.positions.bias import Bias
 from regard.errors import InputError
 
 
@@ -20,15 +23,19 @@ def attention(
     *,
     mechanism: str | Mechanism = "softmax",
     mask: Mask | None = None,
-    bias: Float[Tensor, "#batch #heads #queries #keys"] | None = None,
+    bias: Float[Tensor, "#batch #heads #queries #keys"] | Bias | None = None,
+    dropout: Dropout | Drawn | None = None,
     backend: str = "auto",
 ) -> Float[Tensor, "batch heads queries value_dim"]:
     """weights(query, key) @ value.
 
     `mechanism` is a name of the catalog or a module of your own; `mask` says who may look at whom (a query that may
-    look at nothing gets zeros); `bias` is added to the scores. A `backend` named computes it or raises Unsupported.
+    look at nothing gets zeros); `bias` is added to the scores, a tensor or a function of positions; `dropout` is DropKey,
+    DropWeights or DropHead. A `backend` named computes it or raises Unsupported. Raises InputError where shapes, types or the
+    mask cannot belong together.
     """
-    return _mechanism(mechanism)(query, key, value, mask or everything, bias=bias, backend=backend)
+    made = _mechanism(mechanism, query)
+    return made(query, key, value, everything if mask is None else mask, bias=bias, dropout=dropout, backend=backend)
 
 
 def plan(
@@ -38,16 +45,20 @@ def plan(
     *,
     mechanism: str | Mechanism = "softmax",
     mask: Mask | None = None,
-    bias: Float[Tensor, "#batch #heads #queries #keys"] | None = None,
+    bias: Float[Tensor, "#batch #heads #queries #keys"] | Bias | None = None,
+    dropout: Dropout | Drawn | None = None,
 ) -> Plan:
     """Which backend `attention` would take for these arguments, and the reason each one gave. Computes nothing."""
-    return plan_call(Call(_mechanism(mechanism), query, key, value, mask or everything, bias))
+    made = _mechanism(mechanism, query)
+    call = Call(made, query, key, value, everything if mask is None else mask, bias)
+    drawn = dropout.draw(call.shape, query.device) if isinstance(dropout, Dropout) else dropout
+    return plan_call(replace(call, dropout=drawn))
 
 
-def _mechanism(mechanism: str | Mechanism) -> Mechanism:
+def _mechanism(mechanism: str | Mechanism, query: Tensor) -> Mechanism:
     if isinstance(mechanism, Mechanism):
         return mechanism
-    made = load(MECHANISMS, mechanism).for_heads(1)
+    made = mechanism_named(mechanism, query.shape[-1], query.shape[1] if query.dim() == 4 else 1)
     if any(True for _ in made.parameters()):
         raise InputError(f"{mechanism!r} has weights to learn: make one, keep it, and pass it as mechanism=.")
     return made

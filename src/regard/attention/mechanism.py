@@ -11,18 +11,30 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from regard.attention.backends import choose
 from regard.attention.call import Call, share
+from regard.attention.dropout import Drawn, Dropout
+from regard.attention.finite import kept_apart
 from regard.attention.masks import Mask, everything
-from regard.catalog import NORMALIZERS, load
+from regard.attention.normalizers.normalizer import Normalizer, normalizer
+from regard.attention.positions.bias import Bias
+from regard.catalog import MECHANISMS, NORMALIZERS, load
+from regard.errors import InputError
 
 
 class Mechanism(nn.Module):
     """Base class. Override `weights`, or `forward`, or both; the other one follows from linearity.
 
     The law that tests hold every mechanism to: forward(query, key, value) == weights(query, key) @ value.
+    A mechanism that has a faster way than the backends' overrides `attend`.
     """
 
     sums_to_one = True
     """Does each row of weights sum to one, where any key is permitted?"""
+
+    is_nonnegative = True
+    """Is no weight below zero?"""
+
+    takes_bias = True
+    """Has it scores that a bias can be added to?"""
 
     pair_width = 1
     """Numbers held for each (query, key) pair while scores are computed; tiles shrink by it."""
@@ -33,8 +45,8 @@ class Mechanism(nn.Module):
             raise TypeError(f"{cls.__name__} must override weights or forward.")
 
     @classmethod
-    def for_heads(cls, head_dim: int) -> Mechanism:
-        """One with its defaults, for heads of this width."""
+    def for_heads(cls, head_dim: int, num_heads: int = 1) -> Mechanism:
+        """One with its defaults, for so many heads of this width."""
         return cls()
 
     def weights(
@@ -61,11 +73,19 @@ class Mechanism(nn.Module):
         value: Float[Tensor, "batch kv_heads keys value_dim"],
         mask: Mask = everything,
         *,
-        bias: Float[Tensor, "#batch #heads #queries #keys"] | None = None,
+        bias: Float[Tensor, "#batch #heads #queries #keys"] | Bias | None = None,
+        dropout: Dropout | Drawn | None = None,
         backend: str = "auto",
     ) -> Float[Tensor, "batch heads queries value_dim"]:
         """weights @ value, by the backend named, or with "auto" by the first that can serve the call."""
         call = Call(self, query, key, value, mask, bias)
+        if dropout is not None:
+            drawn = dropout.draw(call.shape, query.device) if isinstance(dropout, Dropout) else dropout
+            call = Call(self, query, key, value, mask, bias, drawn)
+        return kept_apart(call, lambda safe: self.attend(safe, backend))
+
+    def attend(self, call: Call, backend: str = "auto") -> Float[Tensor, "batch heads queries value_dim"]:
+        """The output of a call of this mechanism."""
         return choose(call, backend).attend(call)
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -79,13 +99,29 @@ def run(mechanism: Mechanism, query: Tensor, key: Tensor, value: Tensor, *args: 
     return nn.Module.__call__(mechanism, query, key, value, *args, **kwargs)
 
 
+def mechanism_named(name: str, head_dim: int, num_heads: int = 1) -> Mechanism:
+    """A mechanism by its name in the catalog, by a normaliser's ("sigmoid"), by both ("additive+sparsemax") or import path."""
+    score, _, share_by = name.partition("+")
+    if score in NORMALIZERS and score not in MECHANISMS:
+        score, share_by = "softmax", score
+    made = load(MECHANISMS, score).for_heads(head_dim, num_heads)
+    if share_by and not isinstance(made, Scored):
+        raise InputError(f"{score!r} has no normaliser to replace by {share_by!r}: only score × normaliser mechanisms have.")
+    if share_by:
+        made.normalize = normalizer(share_by, num_heads)
+    return made
+
+
 class Scored(Mechanism):
     """A mechanism that is score × normaliser. A subclass writes `score`."""
 
-    def __init__(self, normalizer: str = "softmax") -> None:
+    def __init__(self, normalize: str | Normalizer = "softmax") -> None:
         super().__init__()
-        self.normalizer = normalizer
-        self.normalize = load(NORMALIZERS, normalizer)
+        self.normalize = normalizer(normalize)
+
+    @property
+    def sums_to_one(self) -> bool:  # type: ignore[override]
+        return self.normalize.sums_to_one
 
     def score(
         self, query: Float[Tensor, "batch heads rows head_dim"], key: Float[Tensor, "batch heads keys head_dim"]
@@ -107,3 +143,30 @@ class Scored(Mechanism):
         if bias is not None:
             scores = scores + (bias if bias.shape[2] == 1 else bias[:, :, rows.start : rows.stop])
         return self.normalize(scores, mask.write((query.shape[0], query.shape[1]), rows, keys, query.device))
+
+
+class Dot(Scored):
+    """A score that is a dot product of vectors, which fused kernels can compute. A subclass may write `vectors`."""
+
+    def __init__(
+        self, scale: float | None = None, normalize: str | Normalizer = "softmax", softcap: float | None = None
+    ) -> None:
+        super().__init__(normalize)
+        self.scale, self.softcap = scale, softcap
+
+    def vectors(
+        self, query: Float[Tensor, "batch heads queries head_dim"], key: Float[Tensor, "batch kv_heads keys head_dim"]
+    ) -> tuple[Float[Tensor, "batch heads queries dim"], Float[Tensor, "batch kv_heads keys dim"]]:
+        """What is multiplied, from what was given."""
+        return query, key
+
+    def scale_for(self, dim: int) -> float:
+        """The number each product is multiplied by; 1/√dim unless given."""
+        return dim**-0.5 if self.scale is None else self.scale
+
+    def score(
+        self, query: Float[Tensor, "batch heads rows head_dim"], key: Float[Tensor, "batch heads keys head_dim"]
+    ) -> Float[Tensor, "batch heads rows keys"]:
+        query, key = self.vectors(query, key)
+        scores = query @ key.mT * self.scale_for(query.shape[-1])
+        return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)

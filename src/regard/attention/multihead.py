@@ -5,16 +5,20 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.attention.masks import Mask, everything
-from regard.attention.mechanism import Mechanism
-from regard.catalog import MECHANISMS, load
+from regard.attention.cache import KeyValueCache
+from regard.attention.dropout import Dropout
+from regard.attention.masks import Band, Mask, everything
+from regard.attention.mechanism import Mechanism, mechanism_named
+from regard.attention.positions.bias import Bias
+from regard.attention.positions.position import Position, position_named
 from regard.errors import InputError
 
 
 class MultiHeadAttention(nn.Module):
     """concat(head₁ … headₙ) W with headᵢ = mechanism(query Wᵢ, key Wᵢ, value Wᵢ); arXiv:1706.03762, section 3.2.2.
 
-    `num_kv_heads` below `num_heads` lets groups of query heads share keys and values; arXiv:2305.13245.
+    `num_kv_heads` below `num_heads` lets groups of query heads share keys and values; arXiv:2305.13245. `dropout` acts while
+    training. `norm_heads` divides each head's output by its root mean square, as differential attention wants it.
     """
 
     def __init__(
@@ -24,7 +28,10 @@ class MultiHeadAttention(nn.Module):
         *,
         num_kv_heads: int | None = None,
         mechanism: str | Mechanism = "softmax",
+        position: str | Position | None = None,
         mask: Mask = everything,
+        dropout: Dropout | None = None,
+        norm_heads: bool = False,
         backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -33,8 +40,8 @@ class MultiHeadAttention(nn.Module):
             raise InputError(f"d_model must be a multiple of num_heads, got {d_model} and {num_heads}.")
         if num_kv_heads < 1 or num_heads % num_kv_heads:
             raise InputError(f"num_heads must be a multiple of num_kv_heads, got {num_heads} and {num_kv_heads}.")
-        self.head_dim = d_model // num_heads
-        self.mask, self.backend = mask, backend
+        self.num_heads, self.head_dim = num_heads, d_model // num_heads
+        self.mask, self.dropout, self.backend = mask, dropout, backend
         self.query = nn.Linear(d_model, d_model)
         self.key = nn.Linear(d_model, num_kv_heads * self.head_dim)
         self.value = nn.Linear(d_model, num_kv_heads * self.head_dim)
@@ -43,8 +50,10 @@ class MultiHeadAttention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
         for projection in (self.query, self.key, self.value, self.out):
             nn.init.zeros_(projection.bias)
+        self.norm = nn.RMSNorm(self.head_dim) if norm_heads else nn.Identity()
+        self.position = position_named(position, self.head_dim, num_heads)
         self.mechanism: Mechanism = (
-            mechanism if isinstance(mechanism, Mechanism) else load(MECHANISMS, mechanism).for_heads(self.head_dim)
+            mechanism if isinstance(mechanism, Mechanism) else mechanism_named(mechanism, self.head_dim, num_heads)
         )
 
     def forward(
@@ -52,13 +61,40 @@ class MultiHeadAttention(nn.Module):
         x: Float[Tensor, "batch queries d_model"],
         memory: Float[Tensor, "batch keys d_model"] | None = None,
         mask: Mask = everything,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch queries d_model"]:
-        """Each position of `x` looks at `memory`, or at `x` itself; `mask` is joined to the module's own by `&`."""
-        memory = x if memory is None else memory
-        query = split_heads(self.query(x), self.head_dim)
-        key, value = (split_heads(project(memory), self.head_dim) for project in (self.key, self.value))
-        mask = mask if self.mask == everything else self.mask if mask == everything else self.mask & mask
-        return self.out(join_heads(self.mechanism(query, key, value, mask, backend=self.backend)))
+        """Each position of `x` looks at `memory`, or at `x` itself; `mask` is joined to the module's own by `&`.
+
+        With a `cache`, `x` follows what the cache has seen and looks at that too; masks speak of positions from the very first.
+        The keys of a `memory` are put into it once. Decoded token by token, the outputs are those of the full pass.
+        """
+        start = cache.length if cache is not None and memory is None else 0
+        query = self.position.turn(split_heads(self.query(self.position.embed(x, start)), self.head_dim), start)
+        key, value = self._seen(x, memory, cache)
+        rows, first = range(start, start + query.shape[2]), 0 if cache is None or memory is not None else cache.start
+        mask, keys = self.mask & mask, range(first, first + key.shape[2])
+        bias: Bias | Tensor | None = self.position.bias
+        if start and isinstance(bias, Bias):
+            bias = bias.write(self.num_heads, rows, keys, query.device, query.dtype)
+        dropout = self.dropout if self.training else None
+        mask = mask.part(rows, keys) if start else mask
+        heads = self.mechanism(query, key, value, mask, bias=bias, dropout=dropout, backend=self.backend)
+        return self.out(join_heads(self.norm(heads)))
+
+    def new_cache(self) -> KeyValueCache:
+        """An empty cache for this layer; it forgets what the layer's window can never see again."""
+        is_window = isinstance(self.mask, Band) and self.mask.left is not None
+        return KeyValueCache(self.mask.left if is_window else None)  # type: ignore[attr-defined]
+
+    def _seen(self, x: Tensor, memory: Tensor | None, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
+        """Keys and values of all that may be looked at."""
+        if memory is not None and cache is not None and cache.length:
+            return cache.kept
+        start = 0 if cache is None else cache.length
+        source = self.position.embed(x if memory is None else memory, start)
+        key = self.position.turn(split_heads(self.key(source), self.head_dim), start)
+        value = split_heads(self.value(source), self.head_dim)
+        return (key, value) if cache is None else cache.append(key, value)
 
 
 def split_heads(x: Float[Tensor, "batch length d_model"], head_dim: int) -> Float[Tensor, "batch heads length head_dim"]:

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regard.attention.call import Call
+from regard.attention.blockwise import Side
+from regard.attention.call import Block, Call
 
 MAP_CELLS = 128
 """Most cells along a side of a block map."""
@@ -23,9 +24,9 @@ class Statistics:
     """What one call looked at. All tensors are on the CPU."""
 
     entropy_bits: Float[Tensor, "batch heads queries"]
-    """−Σₖ P log₂ P: 0 looks at one key, log₂(keys) at all alike."""
+    """−Σₖ |P| log₂ |P|: 0 looks at one key, log₂(keys) at all alike."""
     largest_weight: Float[Tensor, "batch heads queries"]
-    """maxₖ P, in [0, 1] where rows sum to one."""
+    """maxₖ |P|, in [0, 1] where rows sum to one."""
     largest_key: Int[Tensor, "batch heads queries"]
     """The key that has the largest weight; −1 for a row that may look at nothing."""
     mean_distance: Float[Tensor, "batch heads queries"]
@@ -55,48 +56,51 @@ def measure(call: Call) -> Statistics:
     call = _widened(call)
     batch, heads, queries, keys = call.shape
     blank = call.query.new_zeros
-    per_row: dict[str, list[Tensor]] = {name: [] for name in ("entropy", "largest", "largest_key", "distance", "live")}
+    rows = {name: blank(batch, heads, queries) for name in ("entropy", "largest", "distance")}
+    largest_key = torch.full((batch, heads, queries), -1, device=call.query.device)
     received = blank(batch, heads, keys)
     wide, high = cell_width(keys), cell_width(queries)
     cells = blank(batch, heads, math.ceil(queries / high), math.ceil(keys / wide))
-    for rows, span in call.blocks():
-        weights = call.part(rows, span).weights()
-        for name, value in _row_statistics(weights, rows, span).items():
-            per_row[name].append(value)
-        received[:, :, span.start : span.stop] += weights.sum(2)
-        into_keys = blank(batch, heads, len(rows), cells.shape[3])
-        into_keys.index_add_(3, torch.arange(span.start, span.stop, device=weights.device) // wide, weights)
-        cells.index_add_(2, torch.arange(rows.start, rows.stop, device=weights.device) // high, into_keys)
-    joined = {name: torch.cat(parts, 2).cpu() if parts else blank(batch, heads, 0).cpu() for name, parts in per_row.items()}
-    live = joined["live"].bool()
+    for block in call.blocks():
+        weights = call.part(block).weights()
+        query_at, key_at = _positions(block, weights.device)
+        found = _row_statistics(weights, query_at, key_at)
+        Side.ROWS.add(largest_key, block, found.pop("largest_key") + 1)
+        for name, value in found.items():
+            Side.ROWS.add(rows[name], block, value)
+        Side.KEYS.add(received, block, weights.sum(2))
+        into_keys = blank(*weights.shape[:3], cells.shape[3]).index_add_(3, key_at // wide, weights)
+        cells[block.batch.start : block.batch.stop].index_add_(2, query_at // high, into_keys)
+    live = (rows["largest"] > 0).cpu()
     in_cell = torch.zeros(batch, heads, cells.shape[2], dtype=cells.dtype)
     in_cell.index_add_(2, torch.arange(queries) // high, live.to(cells.dtype))
     return Statistics(
-        entropy_bits=joined["entropy"],
-        largest_weight=joined["largest"],
-        largest_key=joined["largest_key"].long(),
-        mean_distance=joined["distance"],
+        entropy_bits=rows["entropy"].cpu(),
+        largest_weight=rows["largest"].cpu(),
+        largest_key=largest_key.cpu(),
+        mean_distance=rows["distance"].cpu(),
         mass_received=received.cpu(),
         block_map=cells.cpu() / in_cell.clamp(min=1)[..., None],
         is_live=live,
     )
 
 
-def _row_statistics(weights: Float[Tensor, "batch heads rows span"], rows: range, span: range) -> dict[str, Tensor]:
-    if not len(span):
-        zero = weights.new_zeros(weights.shape[:3])
-        dead = {"largest_key": zero.long() - 1, "live": zero.bool()}
-        return {"entropy": zero, "largest": zero, "distance": zero, **dead}
-    largest, key = weights.max(-1)
-    live = largest > 0
-    query_at = torch.arange(rows.start, rows.stop, device=weights.device, dtype=weights.dtype)
-    key_at = torch.arange(span.start, span.stop, device=weights.device, dtype=weights.dtype)
+def _positions(block: Block, device: torch.device) -> tuple[Tensor, Tensor]:
+    keys = block.keys
+    keys = torch.arange(keys.start, keys.stop) if isinstance(keys, range) else keys
+    return torch.arange(block.rows.start, block.rows.stop, device=device), keys.to(device)
+
+
+def _row_statistics(
+    weights: Float[Tensor, "batch heads rows seen"], query_at: Int[Tensor, " rows"], key_at: Int[Tensor, " seen"]
+) -> dict[str, Tensor]:
+    size = weights.abs()
+    largest, place = size.max(-1)
     return {
-        "entropy": torch.special.entr(weights).sum(-1) / math.log(2),
+        "entropy": torch.special.entr(size).sum(-1) / math.log(2),
         "largest": largest,
-        "largest_key": torch.where(live, key + span.start, -1),
+        "largest_key": torch.where(largest > 0, key_at[place], -1),
         "distance": (weights * (query_at[:, None] - key_at).abs()).sum(-1),
-        "live": live,
     }
 
 
@@ -112,5 +116,5 @@ def _widened(call: Call) -> Call:
         widen(call.key),
         widen(call.value),
         call.mask,
-        None if call.bias is None else widen(call.bias),
+        widen(call.bias) if isinstance(call.bias, Tensor) else call.bias,
     )

@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from regard.attention.masks import padding
-from regard.attention.mechanism import Mechanism
-from regard.catalog import MECHANISMS, load
+from regard.attention.mechanism import Mechanism, mechanism_named
 from regard.models.blocks import BidirectionalLSTM, LockedDropout
 from regard.models.model import Batch, Model
 from regard.models.options import TransducerOptions
@@ -31,7 +30,7 @@ class Transducer(Model):
         self.target = nn.Embedding(num_target, options.d_embedding, padding_idx=PADDING)
         self.encoder = BidirectionalLSTM(options.d_embedding, options.d_model // 2)
         self.decoder = nn.LSTM(options.d_embedding, options.d_model, batch_first=True)
-        self.attention: Mechanism = load(MECHANISMS, options.mechanism).for_heads(options.d_model)
+        self.attention: Mechanism = mechanism_named(options.mechanism, options.d_model)
         self.join = nn.Linear(2 * options.d_model, options.d_model)
         self.emit = nn.Linear(options.d_model, num_target)
         self.dropout = LockedDropout(options.dropout)

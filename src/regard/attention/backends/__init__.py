@@ -24,9 +24,16 @@ class Plan:
 
     backend: str
     reasons: dict[str, str]
+    share_skipped: float
+    """Share of the matrix, in [0, 1], that lies in tiles in which no pair may look: what `tiled` and `triton` leave out."""
 
     def __str__(self) -> str:
-        return "\n".join(f"{'→' if name == self.backend else ' '} {name:<10} {why}" for name, why in self.reasons.items())
+        skipped = f"{100 * self.share_skipped:.1f} % of the matrix lies in empty tiles"
+        return (
+            skipped
+            + "\n"
+            + "\n".join(f"{'→' if name == self.backend else ' '} {name:<10} {why}" for name, why in self.reasons.items())
+        )
 
 
 def plan_call(call: Call) -> Plan:
@@ -44,14 +51,26 @@ def plan_call(call: Call) -> Plan:
         note = f"can, but {drawbacks[name]}" if drawbacks[name] else "can"
         return f"chosen: {'it is the fastest that can' if not drawbacks[name] else note}" if name == best else note
 
-    return Plan(best, {name: why(name) for name in BACKENDS})
+    return Plan(best, {name: why(name) for name in BACKENDS}, call.share_skipped())
 
 
 def choose(call: Call, backend: str) -> ModuleType:
     """The backend named, or with "auto" the planned one. A name never falls back: it raises Unsupported."""
     if backend == "auto":
-        return load(BACKENDS, plan_call(call).backend)
+        return _first_able(call)
     found = load(BACKENDS, backend)
     if reason := found.refusal(call):
         raise Unsupported(f"Backend {backend!r} refuses: {reason}. Use backend='auto', or see regard.plan(...).")
     return found
+
+
+def _first_able(call: Call) -> ModuleType:
+    """What the plan would say, asking no more backends than needed."""
+    able = []
+    for name in BACKENDS:
+        backend = load(BACKENDS, name)
+        if not backend.refusal(call):
+            if not backend.drawback(call):
+                return backend
+            able.append(backend)
+    return able[0]

@@ -2,56 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.attention.masks import causal, everything
+from regard.attention.blockwise import fused
+from regard.attention.call import Block, Call
+from regard.attention.masks import Mask, causal, everything
+from regard.attention.positions.bias import Bias
 
 if TYPE_CHECKING:
-    from regard.attention.call import Call
+    from regard.attention.mechanism import Dot
 
 DENSE_MASK_LIMIT = 1024 * 1024
 """Cells of a written-out mask above which tiles that skip the empty part are faster than a dense mask."""
 
 
 def refusal(call: Call) -> str:
-    from regard.attention.scaled_dot import ScaledDot  # mechanisms import backends
+    from regard.attention.mechanism import Dot  # mechanisms import backends
+    from regard.attention.normalizers.softmax import Softmax
 
-    if type(call.mechanism) is not ScaledDot:
-        return f"it computes scaled dot products only, not {type(call.mechanism).__name__}"
-    if call.mechanism.normalizer != "softmax":
-        return f"it computes softmax only, not {call.mechanism.normalizer}"
+    mechanism = call.mechanism
+    if not isinstance(mechanism, Dot) or type(mechanism).score is not Dot.score or type(mechanism).weights is not Dot.weights:
+        return f"it computes scaled dot products only, not {type(mechanism).__name__}"
+    if type(mechanism.normalize) is not Softmax:
+        return f"it computes softmax only, not {type(mechanism.normalize).__name__}"
+    if mechanism.softcap is not None:
+        return "it has no softcap"
+    if call.dropout is not None and call.dropout.weights is not None:
+        return "its dropout cannot be had again in the backward pass of another backend: it draws its own"
     return ""
 
 
 def drawback(call: Call) -> str:
     queries, keys = call.shape[2:]
     if _needs_matrix(call) and queries * keys > DENSE_MASK_LIMIT:
-        return f"{call.mask} must be written out for it as a {queries} × {keys} matrix"
+        return f"{_added_name(call)} must be written out for it as a {queries} × {keys} matrix"
     return ""
 
 
 def attend(call: Call) -> Tensor:
-    batch, heads, queries, keys = call.shape
-    allowed = bias = call.bias
-    if _needs_matrix(call) and call.mask != everything:
-        allowed = call.mask.write((batch, heads), range(queries), range(keys), call.query.device)
-        if bias is not None:
-            allowed = bias.masked_fill(~allowed, float("-inf"))
+    mechanism: Dot = call.mechanism  # type: ignore[assignment]
+    query, key = mechanism.vectors(call.query, call.key)
+    if isinstance(call.bias, Bias):
+        call = replace(call, bias=call.bias_of(_whole(call)))
+    plain = replace(call, mechanism=_scaled_dot(mechanism.scale_for(query.shape[-1])), query=query, key=key)
+    out = fused(plain, lambda *tensors: _attend(plain, *tensors))
+    heads = None if call.dropout is None else call.dropout.heads
+    return out if heads is None else out * heads.to(out.dtype)
+
+
+def _attend(call: Call, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    mask = _mask(call)
+    allowed = bias
+    if mask != everything and (_needs_matrix(call) or mask != causal):
+        allowed = mask.write(call.shape[:2], range(call.shape[2]), range(call.shape[3]), query.device)
+        allowed = allowed if bias is None else bias.masked_fill(~allowed, float("-inf"))
     return F.scaled_dot_product_attention(
-        call.query,
-        call.key,
-        call.value,
+        query,
+        key,
+        value,
         attn_mask=allowed,
-        is_causal=not _needs_matrix(call) and call.mask == causal,
-        scale=call.mechanism.scale,  # type: ignore[arg-type]
-        enable_gqa=call.key.shape[1] != heads,
+        is_causal=allowed is None and mask == causal,
+        scale=call.mechanism.scale,  # type: ignore[arg-type, union-attr]
+        enable_gqa=key.shape[1] != query.shape[1],
     )
 
 
+def _mask(call: Call) -> Mask:
+    """The mask and DropKey in one, without limits that bind nowhere."""
+    mask = call.mask.part(range(call.shape[2]), range(call.shape[3]))
+    return mask if call.dropout is None or call.dropout.keys is None else mask & call.dropout.keys
+
+
 def _needs_matrix(call: Call) -> bool:
-    if call.bias is not None:
-        return True
-    return call.mask != everything and call.mask != causal
+    return call.bias is not None or _mask(call) not in (everything, causal)
+
+
+def _added_name(call: Call) -> str:
+    return str(_mask(call)) if call.bias is None else "a bias"
+
+
+def _whole(call: Call) -> Block:
+    return Block(range(call.shape[0]), range(call.shape[2]), (range(call.shape[3]),))
+
+
+def _scaled_dot(scale: float) -> Dot:
+    from regard.attention.scaled_dot import ScaledDot
+
+    return ScaledDot(scale)

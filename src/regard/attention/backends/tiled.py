@@ -1,17 +1,17 @@
-"""Block of rows by block of rows, with only the keys these rows can see; recomputed in the backward pass.
+"""Block by block, without the tiles in which no pair may look; recomputed in the backward pass.
 
-O(queries + keys) memory, forward and backward, for every mechanism and mask, on any device, in plain PyTorch.
+O(queries + keys) memory in every derivative, for every mechanism, mask, bias and dropout, on any device. Softmax over scaled
+dot products runs on PyTorch's CPU kernel, block by block; all else in plain PyTorch.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from regard.attention.call import share
+from regard.attention.blockwise import walk_of, walked
+from regard.attention.kernels import cpu
 
 if TYPE_CHECKING:
     from regard.attention.call import Call
@@ -26,17 +26,9 @@ def drawback(call: Call) -> str:
 
 
 def attend(call: Call) -> Tensor:
-    parts = [call.part(rows, keys) for rows, keys in call.blocks()]
-    if not parts:
+    if not all(call.shape):
         return call.query.new_zeros(*call.query.shape[:3], call.value.shape[3])
-    return torch.cat([_attend_recomputed(part) for part in parts], dim=2)
-
-
-def _attend_recomputed(part: Call) -> Tensor:
-    if not torch.is_grad_enabled():
-        return _attend(part)
-    return checkpoint(_attend, part, use_reentrant=False, preserve_rng_state=False)
-
-
-def _attend(part: Call) -> Tensor:
-    return part.weights() @ share(part.value, part.shape[1])
+    if cpu.serves(call):
+        return cpu.attend(call)
+    walk, tensors = walk_of(call)
+    return walked(walk, *tensors)[0]

@@ -1,0 +1,215 @@
+"""A function of a call, computed block by block, with derivatives of any order that are computed block by block too.
+
+What one block computes is recomputed in the backward pass, so memory is O(queries + keys) in every order: the gradient of a
+block is again a function of a block, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from regard.attention.call import Block, Call, share
+from regard.attention.positions.bias import Bias
+
+
+class Side(Enum):
+    """How a block cuts a tensor."""
+
+    ROWS = "rows"  # (batch, heads, queries, …)
+    KEYS = "keys"  # (batch, heads, keys, …)
+    PAIRS = "pairs"  # (#batch, #heads, #queries, #keys)
+    WHOLE = "whole"  # not at all
+
+    def take(self, x: Tensor, block: Block) -> Tensor:
+        """The part of a tensor that a block works on."""
+        if self is Side.WHOLE:
+            return x
+        x = x[block.batch.start : block.batch.stop] if x.shape[0] > 1 else x
+        if self is not Side.KEYS and x.shape[2] > 1:
+            x = x[:, :, block.rows.start : block.rows.stop]
+        if self is Side.ROWS:
+            return x
+        axis = 2 if self is Side.KEYS else 3
+        return x if self is Side.PAIRS and x.shape[3] == 1 else block.of_keys(x, axis)
+
+    def add(self, total: Tensor, block: Block, part: Tensor) -> None:
+        """Add what a block computed where it belongs."""
+        if self in (Side.ROWS, Side.WHOLE) or len(block.runs) == 1 or (self is Side.PAIRS and total.shape[3] == 1):
+            self.take(total, block).add_(part)
+            return
+        axis = 2 if self is Side.KEYS else 3
+        for run, piece in zip(block.runs, part.split([len(run) for run in block.runs], axis), strict=True):
+            self.take(total, Block(block.batch, block.rows, (run,))).add_(piece)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A function (block, *parts) → parts, the sides of its tensors, and the blocks over which its results are summed."""
+
+    function: Callable[..., tuple[Tensor, ...]]
+    ins: tuple[Side, ...]
+    outs: tuple[tuple[Side, torch.Size], ...]
+    blocks: tuple[Block, ...]
+
+    def run(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The function over all blocks."""
+        totals = tuple(tensors[0].new_zeros(size) for _, size in self.outs)
+        for block in self.blocks:
+            parts = self.function(block, *(side.take(x, block) for side, x in zip(self.ins, tensors, strict=True)))
+            for (side, _), total, part in zip(self.outs, totals, parts, strict=True):
+                side.add(total, block, part)
+        return totals
+
+    def pullback(self, tensors: tuple[Tensor, ...], wanted: list[int]) -> Walk:
+        """The walk (*tensors, *gradients of the results) → gradients of the `wanted` tensors."""
+        count = len(self.ins)
+
+        def gradients(block: Block, *parts: Tensor) -> tuple[Tensor, ...]:
+            keep_graph = torch.is_grad_enabled()
+            with torch.enable_grad():
+                given = [
+                    x if keep_graph and (x.requires_grad or i not in wanted) else x.detach().requires_grad_(i in wanted)
+                    for i, x in enumerate(parts[:count])
+                ]
+                results = self.function(block, *given)
+                return torch.autograd.grad(
+                    results, [given[i] for i in wanted], parts[count:], create_graph=keep_graph, materialize_grads=True
+                )
+
+        ins = self.ins + tuple(side for side, _ in self.outs)
+        return Walk(gradients, ins, tuple((self.ins[i], tensors[i].shape) for i in wanted), self.blocks)
+
+    def pushed(self, tensors: tuple[Tensor, ...], tangents: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+        """Tangents of the results: the transpose of the pullback, which is linear in the gradients."""
+        moved = [i for i, tangent in enumerate(tangents) if tangent is not None]
+        gradients = tuple(tensors[0].new_zeros(size) for _, size in self.outs)
+        once = self.pullback(tensors, moved)
+        twice = once.pullback((*tensors, *gradients), list(range(len(tensors), len(tensors) + len(gradients))))
+        return walked(twice, *tensors, *gradients, *(tangents[i] for i in moved))  # type: ignore[arg-type]
+
+
+class _Walked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, walk: Walk, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.walk = walk
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        return walk.run(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        wanted = [i for i, needs in enumerate(ctx.needs_input_grad[1:]) if needs]
+        found = iter(walked(ctx.walk.pullback(tensors, wanted), *tensors, *gradients))
+        return None, *(next(found) if i in wanted else None for i in range(len(tensors)))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, ...]:
+        return ctx.walk.pushed(ctx.saved_tensors, tangents)
+
+
+def walked(walk: Walk, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """walk.run(*tensors), differentiable any number of times."""
+    return _Walked.apply(_as_now(walk), *tensors)  # type: ignore[no-untyped-call]
+
+
+def _as_now(walk: Walk) -> Walk:
+    """The walk with the autocast of now, also in a backward pass, in which there is none."""
+    device = "cuda" if torch.is_autocast_enabled("cuda") else "cpu"
+    if not torch.is_autocast_enabled(device):
+        return walk
+    dtype = torch.get_autocast_dtype(device)
+
+    def function(block: Block, *parts: Tensor) -> tuple[Tensor, ...]:
+        with torch.autocast(device, dtype):
+            return walk.function(block, *parts)
+
+    return Walk(function, walk.ins, walk.outs, walk.blocks)
+
+
+def walk_of(call: Call) -> tuple[Walk, tuple[Tensor, ...]]:
+    """The output of a call as a walk over its blocks, and the tensors that it is a function of."""
+    block_of = _BlockOf(call)
+    learned = dict(block_of.named_parameters())
+    bias = (call.bias,) if isinstance(call.bias, Tensor) else ()
+    given = 3 + len(bias)
+
+    def function(block: Block, *parts: Tensor) -> tuple[Tensor, ...]:
+        if not learned:
+            return (block_of(block, *parts),)
+        parameters = dict(zip(learned, parts[given:], strict=True))
+        return (torch.func.functional_call(block_of, parameters, (block, *parts[:given])),)
+
+    ins = (Side.ROWS, Side.KEYS, Side.KEYS, *(Side.PAIRS for _ in bias), *(Side.WHOLE for _ in learned))
+    out = Side.ROWS, torch.Size((*call.query.shape[:3], call.value.shape[3]))
+    tensors = call.query, call.key, call.value, *bias, *learned.values()
+    return Walk(function, ins, (out,), tuple(call.blocks())), tensors
+
+
+class _BlockOf(nn.Module):
+    """The output of one block, as a module that has the parameters of the call's mechanism and bias."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.mechanism = call.mechanism
+        self.bias = call.bias if isinstance(call.bias, Bias) else None
+        self.call = call
+
+    def forward(self, block: Block, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        part = self.call.part(block, query, key, value, bias)
+        return part.weights() @ share(part.value, part.shape[1])
+
+
+class _Fused(torch.autograd.Function):
+    """A kernel with a gradient of its own, which has none; second gradients and forward mode come from the walk."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        ctx.call, ctx.kernel = call, kernel
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.graph = _graph(kernel, tensors, ctx.needs_input_grad[2:])
+        return ctx.graph[1].detach()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        tensors, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        wanted = [i for i, need in enumerate(needs) if need]
+        if torch.is_grad_enabled():
+            walk, _ = walk_of(replace(ctx.call, **_named(tensors)))
+            found = iter(walked(walk.pullback(tensors, wanted), *tensors, gradient))
+        else:
+            leaves, out = ctx.graph or _graph(ctx.kernel, tensors, needs)
+            ctx.graph = None
+            found = iter(torch.autograd.grad(out, [leaves[i] for i in wanted], gradient))
+        return None, None, *(next(found) if need else None for need in needs)
+
+    @staticmethod
+    def jvp(ctx: Any, _call: None, _kernel: None, *tangents: Tensor | None) -> Tensor:
+        walk, tensors = walk_of(replace(ctx.call, **_named(ctx.saved_tensors)))
+        return walk.pushed(tensors, tangents)[0]
+
+
+def _named(tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    return dict(zip(("query", "key", "value", "bias"), tensors, strict=False))
+
+
+def _graph(kernel: Callable[..., Tensor], tensors: tuple[Tensor, ...], needs: tuple[bool, ...]) -> tuple[list[Tensor], Tensor]:
+    """The kernel's own graph over copies of the tensors, and its output."""
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_(need) for x, need in zip(tensors, needs, strict=True)]
+        return leaves, kernel(*leaves)
+
+
+def fused(call: Call, kernel: Callable[..., Tensor]) -> Tensor:
+    """kernel(query, key, value[, bias]) with derivatives of any order; the call's mechanism must have no parameters."""
+    tensors = (call.query, call.key, call.value, *((call.bias,) if isinstance(call.bias, Tensor) else ()))
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not any(x.requires_grad for x in tensors):
+        return kernel(*tensors)
+    return _Fused.apply(call, kernel, *tensors)  # type: ignore[no-untyped-call]
