@@ -207,9 +207,6 @@ def _graph(kernel: Callable[..., Tensor], tensors: tuple[Tensor, ...], needs: tu
         return leaves, kernel(*leaves)
 
 
-def fused(call: Call, kernel: Callable[..., Tensor]) -> Tensor:
+def fused(call: Call, kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """kernel(query, key, value[, bias]) with derivatives of any order; the call's mechanism must have no parameters."""
-    tensors = (call.query, call.key, call.value, *((call.bias,) if isinstance(call.bias, Tensor) else ()))
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not any(x.requires_grad for x in tensors):
-        return kernel(*tensors)
     return _Fused.apply(call, kernel, *tensors)  # type: ignore[no-untyped-call]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from regard.attention.mechanism import Mechanism
 
 TILE_ROWS, TILE_KEYS = 128, 64
-BLOCK_NUMBERS = 2**20
-"""Numbers that one block may hold for its pairs of query and key, heads and batch counted: 4 MB in float32, cache size."""
+BLOCK_NUMBERS = 2**21
+"""Numbers that one block may hold for its pairs of query and key, heads and batch counted: 8 MB in float32."""
 
 
 @dataclass(frozen=True)

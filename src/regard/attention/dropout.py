@@ -39,15 +39,34 @@ class Kept(Mask):
         of_rows = self.rows[batch.start : batch.stop or None, :, rows.start : rows.stop]
         return replace(self, rows=of_rows, keys=chosen)
 
-    def penalty(self) -> Float[Tensor, "batch heads queries keys"]:
-        """0 where kept, −inf where dropped, in float32: integer passes, four times as fast as by a boolean matrix."""
-        return self._products().lt_(self.threshold).mul_(MINUS_INFINITY_BITS).view(torch.float32)
+    @property
+    def size(self) -> tuple[int, int, int, int]:
+        """(batch, heads, queries, keys)."""
+        return (*self.rows.shape, len(self.keys))  # type: ignore[return-value]
+
+    def penalty(self, scratch: Int32[Tensor, "batch heads queries keys"]) -> Float[Tensor, "batch heads queries keys"]:
+        """0 where kept, −inf where dropped, in `scratch` read as float32: integer passes, 4 times as fast as by booleans."""
+        torch.mul(self.rows[..., None], self.keys, out=scratch)
+        return scratch.lt_(self.threshold).mul_(MINUS_INFINITY_BITS).view(torch.float32)
+
+    def bits(self, scratch: Int32[Tensor, "batch heads queries keys"]) -> Int32[Tensor, "batch heads queries keys"]:
+        """All bits set where kept, none where dropped, in `scratch`."""
+        return torch.mul(self.rows[..., None], self.keys, out=scratch).ge_(self.threshold).neg_()
 
     def _products(self) -> Int32[Tensor, "batch heads queries keys"]:
         return self.rows[..., None] * self.keys
 
     def __str__(self) -> str:
         return f"kept({self.rows.shape[2]} × {self.keys.shape[0]})"
+
+
+def thinned_(
+    weights: Float[Tensor, "batch heads queries keys"], bits: Int32[Tensor, "batch heads queries keys"] | None
+) -> Float[Tensor, "batch heads queries keys"]:
+    """Set to 0, in place, what has no `bits`; by an integer pass where the weights are float32."""
+    if bits is not None and weights.dtype == torch.float32:
+        weights.view(torch.int32).bitwise_and_(bits)
+    return weights if bits is None or weights.dtype == torch.float32 else weights.mul_(bits.ne(0))
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,12 @@ class Drawn:
         if self.weights is None:
             return weights
         kept = self.weights.write((0, 0), rows, range(weights.shape[3]))
-        return weights * kept * (1 / (1 - self.rate) if self.rate < 1 else 0.0)
+        return weights * kept * self.growth
+
+    @property
+    def growth(self) -> float:
+        """What is left is multiplied by this, so that the mean stays."""
+        return 1 / (1 - self.rate) if self.rate < 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +146,7 @@ class DropHead(Dropout):
 
     def draw(self, shape: tuple[int, int, int, int], device: torch.device | str) -> Drawn:
         kept = self._kept((shape[0], shape[1], 1, 1), device)._products() >= self._threshold
-        return Drawn(self.rate, heads=kept.float() * (1 / (1 - self.rate) if self.rate < 1 else 0.0))
+        return Drawn(self.rate, heads=kept.float() * Drawn(self.rate).growth)
 
 
 def _codes(seed: int, stream: int, count: int, device: torch.device | str) -> Int32[Tensor, " count"]:

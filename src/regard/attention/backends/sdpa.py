@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,19 +47,22 @@ def drawback(call: Call) -> str:
 def attend(call: Call) -> Tensor:
     mechanism: Dot = call.mechanism  # type: ignore[assignment]
     query, key = mechanism.vectors(call.query, call.key)
-    if isinstance(call.bias, Bias):
-        call = replace(call, bias=call.bias_of(_whole(call)))
-    plain = replace(call, mechanism=_scaled_dot(mechanism.scale_for(query.shape[-1])), query=query, key=key)
-    out = fused(plain, lambda *tensors: _attend(plain, *tensors))
+    bias = call.bias_of(_whole(call)) if isinstance(call.bias, Bias) else call.bias
+    scale, mask = mechanism.scale_for(query.shape[-1]), _mask(call)
+    tensors = (query, key, call.value) if bias is None else (query, key, call.value, bias)
+    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors) and not torch.compiler.is_compiling():
+        plain = replace(call, mechanism=_scaled_dot(scale), query=query, key=key, bias=bias)
+        out = fused(plain, lambda *tensors: _attend(mask, scale, *tensors), *tensors)
+    else:
+        out = _attend(mask, scale, *tensors)
     heads = None if call.dropout is None else call.dropout.heads
     return out if heads is None else out * heads.to(out.dtype)
 
 
-def _attend(call: Call, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    mask = _mask(call)
+def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     allowed = bias
-    if mask != everything and (_needs_matrix(call) or mask != causal):
-        allowed = mask.write(call.shape[:2], range(call.shape[2]), range(call.shape[3]), query.device)
+    if mask != everything and (bias is not None or mask != causal):
+        allowed = mask.write(query.shape[:2], range(query.shape[2]), range(key.shape[2]), query.device)
         allowed = allowed if bias is None else bias.masked_fill(~allowed, float("-inf"))
     return F.scaled_dot_product_attention(
         query,
@@ -66,7 +70,7 @@ def _attend(call: Call, query: Tensor, key: Tensor, value: Tensor, bias: Tensor 
         value,
         attn_mask=allowed,
         is_causal=allowed is None and mask == causal,
-        scale=call.mechanism.scale,  # type: ignore[arg-type, union-attr]
+        scale=scale,
         enable_gqa=key.shape[1] != query.shape[1],
     )
 

@@ -21,14 +21,15 @@ class Softmax(Normalizer):
     ) -> Float[Tensor, "batch heads rows keys"]:
         if scores.shape[-1] == 0:  # a maximum over no keys does not exist
             return scores
-        scores, sinks = scores.masked_fill(~allowed, float("-inf")), self.sinks(scores.shape[1])
-        peak = scores.detach().amax(-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
-        sinks = None if sinks is None else sinks.to(scores).view(-1, 1, 1)
-        peak = peak if sinks is None else peak.maximum(sinks.detach())
-        mass = (scores - peak).exp()
-        total = mass.sum(-1, keepdim=True)
-        total = total if sinks is None else total + (sinks - peak).exp()
-        return mass / total.clamp(min=torch.finfo(scores.dtype).tiny)
+        least, sinks = torch.finfo(scores.dtype).min, self.sinks(scores.shape[1])
+        scores = scores.masked_fill(~allowed, least).clamp(min=least)
+        if sinks is None:
+            return scores.softmax(-1) * (scores > least).any(-1, keepdim=True)
+        peak = scores.detach().amax(-1, keepdim=True)
+        sinks = sinks.to(scores).view(-1, 1, 1)
+        peak = peak.maximum(sinks.detach())
+        mass = (scores - peak).exp() * (scores > least)
+        return mass / (mass.sum(-1, keepdim=True) + (sinks - peak).exp())
 
 
 class OffByOne(Softmax):
