@@ -57,6 +57,8 @@ GATES = {
 }
 BACKENDS = {  # tried in this order by backend="auto"
     "sdpa": "regard.attention.backends.sdpa",
+    "triton": "regard.attention.backends.triton",
+    "flex": "regard.attention.backends.flex",
     "tiled": "regard.attention.backends.tiled",
     "reference": "regard.attention.backends.reference",
 }

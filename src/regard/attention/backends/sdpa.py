@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from regard.attention import dots
 from regard.attention.blockwise import fused
 from regard.attention.call import Block, Call
 from regard.attention.masks import Mask, causal, everything
@@ -22,18 +23,15 @@ DENSE_MASK_LIMIT = 1024 * 1024
 
 
 def refusal(call: Call) -> str:
-    from regard.attention.mechanism import Dot  # mechanisms import backends
-    from regard.attention.normalizers.softmax import Softmax
-
-    mechanism = call.mechanism
-    if not isinstance(mechanism, Dot) or type(mechanism).score is not Dot.score or type(mechanism).weights is not Dot.weights:
-        return f"it computes scaled dot products only, not {type(mechanism).__name__}"
-    if type(mechanism.normalize) is not Softmax:
-        return f"it computes softmax only, not {type(mechanism.normalize).__name__}"
+    if reason := dots.refusal(call):
+        return reason
+    mechanism = cast("Dot", call.mechanism)
+    if dots.has_sinks(call):
+        return f"it has no sinks, so no {type(mechanism.normalize).__name__}"
     if mechanism.softcap is not None:
         return "it has no softcap"
     if call.dropout is not None and call.dropout.weights is not None:
-        return "its dropout cannot be had again in the backward pass of another backend: it draws its own"
+        return "it draws its own dropout of weights, which no seed of ours repeats"
     return ""
 
 
@@ -45,24 +43,23 @@ def drawback(call: Call) -> str:
 
 
 def attend(call: Call) -> Tensor:
-    mechanism: Dot = call.mechanism  # type: ignore[assignment]
+    mechanism = cast("Dot", call.mechanism)
     query, key = mechanism.vectors(call.query, call.key)
     bias = call.bias_of(_whole(call)) if isinstance(call.bias, Bias) else call.bias
     scale, mask = mechanism.scale_for(query.shape[-1]), _mask(call)
     tensors = (query, key, call.value) if bias is None else (query, key, call.value, bias)
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors) and not torch.compiler.is_compiling():
-        plain = replace(call, mechanism=_scaled_dot(scale), query=query, key=key, bias=bias)
+        plain = replace(dots.dots_of(call).call, query=query, key=key, bias=bias)
         out = fused(plain, lambda *tensors: _attend(mask, scale, *tensors), *tensors)
     else:
         out = _attend(mask, scale, *tensors)
-    heads = None if call.dropout is None else call.dropout.heads
-    return out if heads is None else out * heads.to(out.dtype)
+    return dots.with_heads_dropped(call, out)
 
 
 def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     allowed = bias
     if mask != everything and (bias is not None or mask != causal):
-        allowed = mask.write(query.shape[:2], range(query.shape[2]), range(key.shape[2]), query.device)
+        allowed = mask.write((query.shape[0], query.shape[1]), range(query.shape[2]), range(key.shape[2]), query.device)
         allowed = allowed if bias is None else bias.masked_fill(~allowed, float("-inf"))
     return F.scaled_dot_product_attention(
         query,
@@ -91,9 +88,3 @@ def _added_name(call: Call) -> str:
 
 def _whole(call: Call) -> Block:
     return Block(range(call.shape[0]), range(call.shape[2]), (range(call.shape[3]),))
-
-
-def _scaled_dot(scale: float) -> Dot:
-    from regard.attention.scaled_dot import ScaledDot
-
-    return ScaledDot(scale)

@@ -6,74 +6,45 @@ PyTorch's fused kernel computes a block; where it cannot (dropout of weights, so
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.attention.blockwise import Side, Walk, walk_of, walked
+from regard.attention.blockwise import Side
 from regard.attention.call import Block, Call, share
+from regard.attention.dots import Dots, dots_of, learns_bias, refusal, with_heads_dropped
 from regard.attention.dropout import thinned_
 from regard.attention.masks import Band
-from regard.attention.positions.bias import Bias
-
-if TYPE_CHECKING:
-    from regard.attention.mechanism import Dot
 
 DTYPES = torch.float32, torch.float64, torch.bfloat16, torch.float16
 
 
 def serves(call: Call) -> bool:
-    """Can the kernel compute this call?"""
-    from regard.attention.mechanism import Dot  # mechanisms import backends
-    from regard.attention.normalizers.softmax import Softmax
-
-    mechanism = call.mechanism
+    """Can these tiles compute this call?"""
     if call.query.device.type != "cpu" or call.query.dtype not in DTYPES or torch.is_autocast_enabled("cpu"):
         return False
-    if not isinstance(mechanism, Dot) or type(mechanism).score is not Dot.score or type(mechanism).weights is not Dot.weights:
-        return False
-    return isinstance(mechanism.normalize, Softmax) and not _learns_bias(call)
+    return not refusal(call) and not learns_bias(call)
 
 
 def attend(call: Call) -> Float[Tensor, "batch heads queries value_dim"]:
     """The output of a call that `serves` said yes to."""
-    mechanism: Dot = call.mechanism  # type: ignore[assignment]
-    query, key = mechanism.vectors(call.query, call.key)
-    sinks = mechanism.normalize.sinks(call.shape[1])  # type: ignore[operator]
-    plain = replace(call, mechanism=_plain(mechanism, query.shape[-1], sinks), query=query, key=key)
-    sinks = query.new_zeros(0) if sinks is None else sinks.to(query.dtype)
-    is_written = mechanism.softcap is not None or (call.dropout is not None and call.dropout.weights is not None)
-    tiles = WrittenTiles(plain) if is_written else FusedTiles(plain)
-    out = _Tiled.apply(tiles, query, key, call.value, sinks)  # type: ignore[no-untyped-call]
-    heads = None if call.dropout is None else call.dropout.heads
-    return out if heads is None else out * heads.to(out.dtype)
-
-
-def _learns_bias(call: Call) -> bool:
-    if isinstance(call.bias, Bias):
-        return any(p.requires_grad for p in call.bias.parameters())
-    return call.bias is not None and call.bias.requires_grad
-
-
-def _plain(mechanism: Dot, dim: int, sinks: Tensor | None) -> Dot:
-    """The mechanism for vectors that are ready to be multiplied; its sinks are put in when it is differentiated twice."""
-    from regard.attention.normalizers.softmax import Sink
-    from regard.attention.scaled_dot import ScaledDot
-
-    return ScaledDot(mechanism.scale_for(dim), "softmax" if sinks is None else Sink(len(sinks)), mechanism.softcap)
+    dots = dots_of(call)
+    is_written = dots.softcap is not None or (call.dropout is not None and call.dropout.weights is not None)
+    tiles = WrittenTiles(dots) if is_written else FusedTiles(dots)
+    sinks = () if dots.sinks is None else (dots.sinks,)
+    out = _Tiled.apply(tiles, dots.query, dots.key, call.value, *sinks)  # type: ignore[no-untyped-call]
+    return with_heads_dropped(call, out)
 
 
 class Tiles:
     """What a call's forward and backward pass share: its blocks, and what is added to the scores of each."""
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.blocks = tuple(call.blocks(numbers=2**62 if isinstance(self, FusedTiles) else 0))
-        self.scale, self.softcap = call.mechanism.scale, call.mechanism.softcap  # type: ignore[union-attr]
+    def __init__(self, dots: Dots) -> None:
+        self.dots, self.call, self.scale = dots, dots.call, dots.scale
+        self.blocks = tuple(dots.call.blocks(numbers=2**62 if isinstance(self, FusedTiles) else 0))
         self._bands: dict[tuple[Band, int, int], Tensor] = {}
         self._scratch: dict[str, Tensor] = {}
 
@@ -144,7 +115,7 @@ class WrittenTiles(Tiles):
         scores, _ = self._scores(block, query * self.scale, key)
         weights = self._softmax(scores)
         lse = weights.new_zeros(())
-        if self.call.mechanism.normalize.sums_to_one is False:  # type: ignore[union-attr]
+        if self.dots.sinks is not None:
             lse = (scores.amax(-1) - weights.amax(-1).log()).nan_to_num(0)  # −inf + inf in a row that may look at nothing
         return thinned_(weights, self._bits(block)) @ (value * self._growth), lse
 
@@ -171,10 +142,10 @@ class WrittenTiles(Tiles):
         """What goes into the softmax, and the slope of the softcap there."""
         size = (*query.shape[:3], key.shape[2])
         scores, slope = _products(query, key.mT, self.scratch("scores", size, query.dtype)), None
-        if self.softcap is not None:
-            scores = scores.div_(self.softcap).tanh_()
+        if self.dots.softcap is not None:
+            scores = scores.div_(self.dots.softcap).tanh_()
             slope = 1 - scores.square()
-            scores = scores.mul_(self.softcap)
+            scores = scores.mul_(self.dots.softcap)
         return scores if (added := self.added(block)) is None else scores.add_(added), slope
 
     def _softmax(self, scores: Tensor) -> Tensor:
@@ -198,49 +169,48 @@ def _products(x: Tensor, y: Tensor, out: Tensor) -> Tensor:
 
 
 class _Tiled(torch.autograd.Function):
+    """Query, key, value and, if there are any, sinks."""
+
     @staticmethod
-    def forward(ctx: Any, tiles: Tiles, query: Tensor, key: Tensor, value: Tensor, sinks: Tensor) -> Tensor:
+    def forward(ctx: Any, tiles: Tiles, *given: Tensor) -> Tensor:
+        query, key, value, *sinks = given
         out = query.new_zeros(*query.shape[:3], value.shape[3])
-        wide = torch.float64 if query.dtype == torch.float64 else torch.float32
-        lse = query.new_zeros(query.shape[:3], dtype=wide)
+        lse = query.new_zeros(query.shape[:3], dtype=torch.float64 if query.dtype == torch.float64 else torch.float32)
         for block in tiles.blocks:
             part, seen = tiles.forward(block, *_cut(block, query, key, value))
             Side.ROWS.take(out, block).copy_(part[..., : value.shape[3]])
             Side.ROWS.take(lse, block).copy_(seen)
-        if len(sinks):
-            column = sinks.to(lse)[:, None]
+        for sink in sinks:
+            column = sink.to(lse)[:, None]
             out, lse = out.mul_(torch.sigmoid(lse - column)[..., None]), torch.logaddexp(lse, column)
         ctx.tiles = tiles
-        ctx.save_for_backward(query, key, value, sinks, out, lse)
-        ctx.save_for_forward(query, key, value, sinks, out, lse)
+        ctx.save_for_backward(*given, out, lse)
+        ctx.save_for_forward(*given)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, sinks, out, lse = ctx.saved_tensors
-        if torch.is_grad_enabled():  # to be differentiated again, which the kernel cannot
-            return None, *_exact_gradients(ctx.tiles, query, key, value, sinks, grad_out)
-        given, share_kept = (query, key, value), None
-        grads = [torch.zeros_like(x) for x in given]
-        for block in ctx.tiles.blocks:
-            cut = _cut(block, *given)
+        *given, out, lse = ctx.saved_tensors
+        tiles: Tiles = ctx.tiles
+        if torch.is_grad_enabled():  # to be differentiated again
+            return None, *tiles.dots.exact_gradients(grad_out, *given)
+        sinks = [sink.to(lse)[:, None] for sink in given[3:]]
+        kept = [(1 - (sink - lse).exp())[..., None].to(grad_out.dtype) for sink in sinks]
+        grads = [torch.zeros_like(x) for x in given[:3]]
+        for block in tiles.blocks:
+            cut = _cut(block, *given[:3])
             of_rows = [_widened(Side.ROWS.take(x, block), cut[0].shape[3]) for x in (grad_out, out)]
-            lse_part = Side.ROWS.take(lse, block)
-            if len(sinks):
-                share_kept = (1 - (sinks.to(lse)[:, None] - lse_part).exp())[..., None].to(query.dtype)
-            parts = ctx.tiles.backward(block, of_rows[0], cut, of_rows[1], lse_part, share_kept)
+            share_kept = Side.ROWS.take(kept[0], block) if kept else None
+            parts = tiles.backward(block, of_rows[0], cut, of_rows[1], Side.ROWS.take(lse, block), share_kept)
             for side, grad, part in zip((Side.ROWS, Side.KEYS, Side.KEYS), grads, parts, strict=True):
                 side.add(grad, block, _gathered(part, grad)[..., : grad.shape[3]])
         delta = (grad_out * out).sum(-1).to(lse.dtype)
-        of_sinks = -((sinks.to(lse)[:, None] - lse).exp() * delta).sum((0, 2)) if len(sinks) else None
-        return None, *grads, of_sinks if of_sinks is None else of_sinks.to(sinks.dtype)
+        of_sinks = [-((sink - lse).exp() * delta).sum((0, 2)).to(grad_out.dtype) for sink in sinks]
+        return None, *grads, *of_sinks
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
-        query, key, value, sinks, _out, _lse = ctx.saved_tensors
-        walk, tensors, places = _exact(ctx.tiles, query, key, value, sinks)
-        moved = dict(zip(places, tangents, strict=False))
-        return walk.pushed(tensors, tuple(moved.get(place) for place in range(len(tensors))))[0]
+        return ctx.tiles.dots.tangent(tangents, *ctx.saved_tensors)
 
 
 def _cut(block: Block, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
@@ -259,21 +229,3 @@ def _widened(x: Tensor, width: int) -> Tensor:
 def _gathered(grad: Float[Tensor, "batch heads length dim"], like: Tensor) -> Float[Tensor, "batch kv_heads length dim"]:
     """Sum over the query heads that share a key head."""
     return grad if grad.shape[1] == like.shape[1] else grad.unflatten(1, (like.shape[1], -1)).sum(2)
-
-
-def _exact(tiles: Tiles, *given: Tensor) -> tuple[Walk, tuple[Tensor, ...], tuple[int, ...]]:
-    """The walk that defines the call, its tensors, and where query, key, value and sinks are among them."""
-    query, key, value, sinks = given
-    walk, tensors = walk_of(replace(tiles.call, query=query, key=key, value=value))
-    if not len(sinks):
-        return walk, tensors, (0, 1, 2)
-    place = 3 + isinstance(tiles.call.bias, Tensor)
-    return walk, (*tensors[:place], sinks, *tensors[place + 1 :]), (0, 1, 2, place)
-
-
-def _exact_gradients(tiles: Tiles, *given: Tensor) -> tuple[Tensor | None, ...]:
-    """Gradients of query, key, value and sinks that can be differentiated again."""
-    walk, tensors, places = _exact(tiles, *given[:4])
-    wanted = [place for place in places if tensors[place].requires_grad]
-    found = dict(zip(wanted, walked(walk.pullback(tensors, wanted), *tensors, given[4]), strict=True))
-    return tuple(found.get(place) for place in (*places, -1)[:4])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 
 import torch
 from jaxtyping import Bool, Int, Int8
@@ -28,6 +28,13 @@ class Mask:
     ) -> Int8[Tensor, "#batch #heads rows columns"]:
         """EMPTY, PARTIAL or FULL for each tile, given the first and last position of its sides; PARTIAL when in doubt."""
         return torch.full((1, 1, len(query_first), len(key_first)), PARTIAL, dtype=torch.int8, device=query_first.device)
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Changes when a tensor that the mask is made of is written to."""
+        parts: list[object] = [getattr(self, field.name) for field in fields(self)] if is_dataclass(self) else []
+        inner = [part.version for part in parts if isinstance(part, Mask)]
+        return tuple(part._version for part in parts if isinstance(part, Tensor)) + tuple(v for one in inner for v in one)
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
         """Raise InputError where the mask cannot belong to a call of (batch, heads, queries, keys)."""
