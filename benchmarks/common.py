@@ -9,11 +9,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("OUT", Path(__file__).parent / "results"))
 
 
 def surroundings() -> dict[str, Any]:
@@ -21,7 +22,7 @@ def surroundings() -> dict[str, Any]:
     return {
         "machine": f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "lightning", "numpy")},
+        "versions": {name: version(name) for name in ("torch", "lightning", "numpy", "triton") if _is_installed(name)},
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "src") else ""),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
@@ -48,8 +49,12 @@ def regard(*arguments: str) -> tuple[dict[str, Any], str]:
     return json.loads(printed.strip().split("\n")[-1]), printed
 
 
+def _is_installed(name: str) -> bool:
+    return find_spec(name) is not None
+
+
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=RESULTS).stdout.strip()
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
 
 
 def _processor() -> str:

@@ -114,6 +114,22 @@ def test_the_last_query_can_stand_beside_the_last_key():
     assert picture(lower_right(window(1), 2, 4), 2, 4) == ".xx. ..xx"
 
 
+@each_picture
+def test_a_mask_can_be_moved(mask):
+    moved = mask.to("meta")
+    assert str(moved) == str(mask)
+    tensors = [part for part in vars(moved).values() if isinstance(part, torch.Tensor)]
+    assert all(tensor.is_meta for tensor in tensors)
+
+
+def test_a_mask_knows_when_it_was_written_to():
+    lengths = torch.tensor([3])
+    mask = causal & ~padding(lengths)
+    before = mask.version
+    lengths[0] = 2
+    assert mask.version != before
+
+
 def test_pictures_may_be_wider_than_high():
     assert picture(causal, 2, 3) == "x.. xx."
 

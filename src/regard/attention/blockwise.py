@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from regard.attention.call import Block, Call, share
 from regard.attention.positions.bias import Bias
 
+GRAPH_NUMBERS = 2**18
+"""Numbers a block may hold where a graph is kept of all that is done to them, some forty times as much."""
+
 
 class Side(Enum):
     """How a block cuts a tensor."""
@@ -133,8 +136,8 @@ def _as_now(walk: Walk) -> Walk:
     return Walk(function, walk.ins, walk.outs, walk.blocks)
 
 
-def walk_of(call: Call) -> tuple[Walk, tuple[Tensor, ...]]:
-    """The output of a call as a walk over its blocks, and the tensors that it is a function of."""
+def walk_of(call: Call, numbers: int = 0) -> tuple[Walk, tuple[Tensor, ...]]:
+    """The output of a call as a walk over its blocks, and the tensors that it is a function of; see Call.blocks."""
     block_of = _BlockOf(call)
     learned = dict(block_of.named_parameters())
     bias = (call.bias,) if isinstance(call.bias, Tensor) else ()
@@ -149,7 +152,7 @@ def walk_of(call: Call) -> tuple[Walk, tuple[Tensor, ...]]:
     ins = (Side.ROWS, Side.KEYS, Side.KEYS, *(Side.PAIRS for _ in bias), *(Side.WHOLE for _ in learned))
     out = Side.ROWS, torch.Size((*call.query.shape[:3], call.value.shape[3]))
     tensors = call.query, call.key, call.value, *bias, *learned.values()
-    return Walk(function, ins, (out,), tuple(call.blocks())), tensors
+    return Walk(function, ins, (out,), tuple(call.blocks(numbers))), tensors
 
 
 class _BlockOf(nn.Module):
@@ -170,8 +173,8 @@ class _Fused(torch.autograd.Function):
     """A kernel with a gradient of its own, which has none; second gradients and forward mode come from the walk."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        ctx.call, ctx.kernel = call, kernel
+    def forward(ctx: Any, exact: Callable[[], Call], kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        ctx.exact, ctx.kernel = exact, kernel
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
         ctx.graph = _graph(kernel, tensors, ctx.needs_input_grad[2:])
@@ -182,7 +185,7 @@ class _Fused(torch.autograd.Function):
         tensors, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
         wanted = [i for i, need in enumerate(needs) if need]
         if torch.is_grad_enabled():
-            walk, _ = walk_of(replace(ctx.call, **_named(tensors)))
+            walk, _ = walk_of(replace(ctx.exact(), **_named(tensors)), GRAPH_NUMBERS)
             found = iter(walked(walk.pullback(tensors, wanted), *tensors, gradient))
         else:
             leaves, out = ctx.graph or _graph(ctx.kernel, tensors, needs)
@@ -191,8 +194,8 @@ class _Fused(torch.autograd.Function):
         return None, None, *(next(found) if need else None for need in needs)
 
     @staticmethod
-    def jvp(ctx: Any, _call: None, _kernel: None, *tangents: Tensor | None) -> Tensor:
-        walk, tensors = walk_of(replace(ctx.call, **_named(ctx.saved_tensors)))
+    def jvp(ctx: Any, _exact: None, _kernel: None, *tangents: Tensor | None) -> Tensor:
+        walk, tensors = walk_of(replace(ctx.exact(), **_named(ctx.saved_tensors)), GRAPH_NUMBERS)
         return walk.pushed(tensors, tangents)[0]
 
 
@@ -207,6 +210,9 @@ def _graph(kernel: Callable[..., Tensor], tensors: tuple[Tensor, ...], needs: tu
         return leaves, kernel(*leaves)
 
 
-def fused(call: Call, kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """kernel(query, key, value[, bias]) with derivatives of any order; the call's mechanism must have no parameters."""
-    return _Fused.apply(call, kernel, *tensors)  # type: ignore[no-untyped-call]
+def fused(exact: Callable[[], Call], kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """kernel(query, key, value[, bias]) with derivatives of any order; `exact` gives the call it computes, when it is needed.
+
+    The mechanism of that call must have no parameters.
+    """
+    return _Fused.apply(exact, kernel, *tensors)  # type: ignore[no-untyped-call]

@@ -63,9 +63,7 @@ class Call:
     def __post_init__(self) -> None:
         _check_shapes(self)
         _check_kinds(self)
-        if not isinstance(self.mask, Mask):
-            hint = "pass masks.dense(mask)" if isinstance(self.mask, Tensor) else "see `regard list masks`"
-            raise InputError(f"mask must be a regard mask (True = may look), got {type(self.mask).__name__}: {hint}.")
+        check_mask(self.mask)
         self.mask.check(self.shape)
         if isinstance(self.bias, Tensor) and not _broadcasts(self.bias.shape, self.shape):
             raise InputError(f"bias must broadcast to {self.shape}, with 4 sides, got {tuple(self.bias.shape)}.")
@@ -193,6 +191,13 @@ def _check_shapes(call: Call) -> None:
         raise InputError(
             f"query and key must agree in head_dim, and query heads be a multiple of key heads, got {_shapes(call)}."
         )
+
+
+def check_mask(mask: object) -> None:
+    """Raise InputError unless it is a mask of ours."""
+    if not isinstance(mask, Mask):
+        hint = "pass masks.dense(mask)" if isinstance(mask, Tensor) else "see `regard list masks`"
+        raise InputError(f"mask must be a regard mask (True = may look), got {type(mask).__name__}: {hint}.")
 
 
 def _check_kinds(call: Call) -> None:

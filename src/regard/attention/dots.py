@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regard.attention.blockwise import Walk, walk_of, walked
+from regard.attention.blockwise import GRAPH_NUMBERS, Walk, walk_of, walked
 from regard.attention.call import Call
 from regard.attention.positions.bias import Bias
 
@@ -31,7 +31,7 @@ class Dots:
 
     def walk(self, *given: Tensor) -> tuple[Walk, tuple[Tensor, ...], tuple[int, ...]]:
         """The walk that defines it for (query, key, value[, sinks]), its tensors, and where those given are among them."""
-        walk, tensors = walk_of(replace(self.call, query=given[0], key=given[1], value=given[2]))
+        walk, tensors = walk_of(replace(self.call, query=given[0], key=given[1], value=given[2]), numbers=GRAPH_NUMBERS)
         if len(given) == 3:
             return walk, tensors, (0, 1, 2)
         place = 3 + isinstance(self.call.bias, Tensor)

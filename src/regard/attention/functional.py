@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from jaxtyping import Float
 from torch import Tensor
@@ -58,7 +59,13 @@ def plan(
 def _mechanism(mechanism: str | Mechanism, query: Tensor) -> Mechanism:
     if isinstance(mechanism, Mechanism):
         return mechanism
-    made = mechanism_named(mechanism, query.shape[-1], query.shape[1] if query.dim() == 4 else 1)
+    return _without_weights(mechanism, query.shape[-1], query.shape[1] if query.dim() == 4 else 1)
+
+
+@lru_cache(maxsize=64)
+def _without_weights(name: str, head_dim: int, num_heads: int) -> Mechanism:
+    """A mechanism that has nothing to learn, so that one serves all calls."""
+    made = mechanism_named(name, head_dim, num_heads)
     if any(True for _ in made.parameters()):
-        raise InputError(f"{mechanism!r} has weights to learn: make one, keep it, and pass it as mechanism=.")
+        raise InputError(f"{name!r} has weights to learn: make one, keep it, and pass it as mechanism=.")
     return made

@@ -50,12 +50,15 @@ class Linear(Mechanism):
         is_causal = causal in conjuncts and call.shape[2] == call.shape[3]
         if backend != "auto" or not plain or call.bias is not None or call.dropout or (causal in conjuncts and not is_causal):
             return super().attend(call, backend)
-        query, key, value = _features(call.query), _features(call.key), call.value
+        wide = (
+            torch.float32 if call.query.dtype in (torch.float16, torch.bfloat16) else call.query.dtype
+        )  # sums grow with length
+        query, key, value = _features(call.query.to(wide)), _features(call.key.to(wide)), call.value.to(wide)
         query, key = _silenced(query, key, [mask for mask in conjuncts if isinstance(mask, Padding)])
         key, value = share(key, call.shape[1]), share(value, call.shape[1])
         total = _causal if is_causal else _full
         mass = total(query, key, torch.ones_like(value[..., :1]))
-        return total(query, key, value) / mass.clamp(min=torch.finfo(mass.dtype).tiny)
+        return (total(query, key, value) / mass.clamp(min=torch.finfo(mass.dtype).tiny)).to(call.query.dtype)
 
 
 def _features(x: Tensor) -> Tensor:

@@ -28,11 +28,19 @@ def refusal(call: Call) -> str:
     given = (call.query, call.key, call.value)
     if is_cpu and torch.is_grad_enabled() and (any(x.requires_grad for x in given) or any_learned(call)):
         return "on a CPU it has no backward pass"
+    if is_cpu and dots.has_sinks(call):
+        return "on a CPU it gives no log-sum-exp, so no sinks"
+    if isinstance(call.bias, Bias) and any(x.device != call.query.device for x in _held(call.bias)):
+        return f"the bias is not on {call.query.device}: move it there with .to(device)"
     if call.query.dtype == torch.float64:
         return "it computes no float64"
     if call.dropout is not None and call.dropout.weights is not None:
         return "it has no dropout of weights"
     return "" if all(call.shape) else "there is nothing to compute"
+
+
+def _held(bias: Bias) -> list[Tensor]:
+    return [*bias.parameters(), *bias.buffers()]
 
 
 def any_learned(call: Call) -> bool:
@@ -52,7 +60,7 @@ def attend(call: Call) -> Tensor:
         form.key,
         call.value,
         score_mod=_score_mod(call.bias, form.softcap),
-        block_mask=None if mask == everything else _block_mask(mask, call),
+        block_mask=None if mask == everything else _block_mask(mask.to(call.query.device), call),
         scale=form.scale,
         enable_gqa=call.key.shape[1] != call.shape[1],
         return_lse=form.sinks is not None,

@@ -113,4 +113,4 @@ def _layout_of(mask: Mask, version: tuple[int, ...], shape: tuple[int, int, int,
     """The layers of a model share a mask, and a layout costs as much as a short call: kept until its tensors are written to."""
     from regard.attention.kernels.layout import Layout
 
-    return Layout.build(mask, shape[2], shape[3], device)
+    return Layout.build(mask.to(device), shape[2], shape[3], device)

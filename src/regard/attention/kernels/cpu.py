@@ -101,7 +101,7 @@ class FusedTiles(Tiles):
         self, block: Block, grad_out: Tensor, cut: list[Tensor], out: Tensor, lse: Tensor, share_kept: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            grad_out.contiguous(), *cut, out, lse, 0.0, False, attn_mask=self.added(block), scale=self.scale
+            grad_out, *cut, out, lse, 0.0, False, attn_mask=self.added(block), scale=self.scale
         )
 
 
@@ -204,13 +204,17 @@ class _Tiled(torch.autograd.Function):
             parts = tiles.backward(block, of_rows[0], cut, of_rows[1], Side.ROWS.take(lse, block), share_kept)
             for side, grad, part in zip((Side.ROWS, Side.KEYS, Side.KEYS), grads, parts, strict=True):
                 side.add(grad, block, _gathered(part, grad)[..., : grad.shape[3]])
-        delta = (grad_out * out).sum(-1).to(lse.dtype)
-        of_sinks = [-((sink - lse).exp() * delta).sum((0, 2)).to(grad_out.dtype) for sink in sinks]
-        return None, *grads, *of_sinks
+        return None, *grads, *(_of_sink(sink, grad_out, out, lse) for sink in sinks)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
         return ctx.tiles.dots.tangent(tangents, *ctx.saved_tensors)
+
+
+def _of_sink(sink: Tensor, grad_out: Tensor, out: Tensor, lse: Tensor) -> Tensor:
+    """The gradient of a sink: what it takes from each row, times what the row was worth."""
+    worth = (grad_out * out).sum(-1).to(lse.dtype)
+    return -((sink - lse).exp() * worth).sum((0, 2)).to(grad_out.dtype)
 
 
 def _cut(block: Block, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:

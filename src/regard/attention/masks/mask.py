@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import torch
 from jaxtyping import Bool, Int, Int8
@@ -35,6 +35,14 @@ class Mask:
         parts: list[object] = [getattr(self, field.name) for field in fields(self)] if is_dataclass(self) else []
         inner = [part.version for part in parts if isinstance(part, Mask)]
         return tuple(part._version for part in parts if isinstance(part, Tensor)) + tuple(v for one in inner for v in one)
+
+    def to(self, device: torch.device | str) -> Mask:
+        """The same mask with the tensors it is made of on a device."""
+        parts: dict[str, object] = (
+            {field.name: getattr(self, field.name) for field in fields(self)} if is_dataclass(self) else {}
+        )
+        moved = {name: part.to(device) for name, part in parts.items() if isinstance(part, Mask | Tensor)}
+        return replace(self, **moved) if moved else self  # type: ignore[type-var]
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
         """Raise InputError where the mask cannot belong to a call of (batch, heads, queries, keys)."""

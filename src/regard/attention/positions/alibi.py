@@ -38,7 +38,7 @@ class Alibi(Bias, Position):
         return torch.exp2(-self.exponents.to(torch.promote_types(self.exponents.dtype, torch.float32)))
 
     def at(self, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return -self.slopes[head] * (query - key).abs()
+        return -self.slopes.to(head.device)[head] * (query - key).abs()
 
 
 def exponents(num_heads: int) -> list[float]:
