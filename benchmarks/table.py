@@ -1,4 +1,4 @@
-"""Write the README's results table from benchmarks/results/*.json; --check only says whether it is up to date."""
+"""Write the tables of README and docs/performance.md from benchmarks/results; --check only says if they are up to date."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 from common import RESULTS
 
 README = Path(__file__).parents[1] / "README.md"
-MARKS = ("<!-- results: python benchmarks/table.py -->", "<!-- end of results -->")
+PERFORMANCE = README.parent / "docs" / "performance.md"
 PEERS = {  # measured on two cores: spaCy 3.8, `ner` from scratch without vectors
     "entities_btc_en": "spaCy 3.8 from scratch: 64.1 in 336 s",
     "entities_wnut17_en": "spaCy 3.8 from scratch: 17.4 in 202 s",
+}
+SHOWN = {
+    "cpu": ["window 512, N=4096, forward", "window 512, N=4096, forward+backward"],
+    "cuda": ["window 1024, N=32768, head 64, forward", "window 1024, N=32768, head 64, forward+backward"],
 }
 NAMES = {"entities_btc_en": "Broad Twitter Corpus, English", "entities_wnut17_en": "WNUT-17, English"}
 
@@ -41,21 +45,61 @@ def rows() -> list[str]:
         result = json.loads(demo.read_text())
         figure = f"{result['exact_match_percent']['median']:.1f} % exact match after {result['train_seconds']['median']:.0f} s"
         lines.append(f"| `demo` | written dates, 32 locales, days never seen | {link('demo', figure)} | |")
+    for device, where in (("cpu", "two cores"), ("cuda", "an H100")):
+        path = RESULTS / f"attention_pairs_{device}.json"
+        found = {case["case"]: case for case in json.loads(path.read_text())["results"]} if path.exists() else {}
+        for case in SHOWN[device]:
+            if case in found:
+                figure = f"{found[case]['time_ratio']:.2f} of the time of {found[case]['peer']}"
+                lines.append(
+                    f"| attention on {where} | causal {case} | {link(path.stem, figure)} | [more](docs/performance.md) |"
+                )
     return lines
+
+
+def pairs() -> list[str]:
+    """The cases of benchmarks/attention.py against their best peers."""
+    lines = []
+    for device, title in (("cpu", "on a CPU, float32"), ("cuda", "on a GPU, bfloat16")):
+        path = RESULTS / f"attention_pairs_{device}.json"
+        if not path.exists():
+            continue
+        result = json.loads(path.read_text())
+        where = result["machine"] if device == "cpu" else result["device"]
+        lines += [
+            "",
+            f"**{title}** — {where}, PyTorch {result['versions']['torch']}, [file](../benchmarks/results/{path.name})",
+            "",
+        ]
+        lines += ["| case | ours, ms | peer, ms | ratio | memory, MB: ours, peer |", "|---|---|---|---|---|"]
+        for case in result["results"]:
+            ours, peer = case["regard"], case[case["peer"]]
+            times = f"{ours['ms']['median']:.3g} | {case['peer']} {peer['ms']['median']:.3g} | {case['time_ratio']:.2f}"
+            lines.append(f"| {case['case']} | {times} | {ours['extra_mb']:.0f}, {peer['extra_mb']:.0f} |")
+    return [*lines, ""]
+
+
+TABLES = (
+    (README, "<!-- results: python benchmarks/table.py -->", "<!-- end of results -->", rows),
+    (PERFORMANCE, "<!-- pairs: python benchmarks/table.py -->", "<!-- end of pairs -->", pairs),
+)
 
 
 def main() -> int:
     """Compare, and write unless --check."""
-    text = README.read_text(encoding="utf8")
-    table = "\n".join([MARKS[0], *rows(), MARKS[1]])
-    wanted = re.sub(f"{re.escape(MARKS[0])}.*?{re.escape(MARKS[1])}", lambda _: table, text, flags=re.S)
-    if wanted == text:
-        return 0
-    if "--check" in sys.argv:
-        print("README.md does not say what benchmarks/results says. Run: python benchmarks/table.py")
-        return 1
-    README.write_text(wanted, encoding="utf8")
-    return 0
+    stale = 0
+    for page, start, end, lines in TABLES:
+        text = page.read_text(encoding="utf8")
+        table = "\n".join([start, *lines(), end])
+        wanted = re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _, table=table: table, text, flags=re.S)
+        if wanted == text:
+            continue
+        if "--check" in sys.argv:
+            print(f"{page.name} does not say what benchmarks/results says. Run: python benchmarks/table.py")
+            stale = 1
+        else:
+            page.write_text(wanted, encoding="utf8")
+    return stale
 
 
 if __name__ == "__main__":

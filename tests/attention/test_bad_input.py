@@ -72,6 +72,7 @@ def test_a_mask_of_the_wrong_kind_is_told_what_to_be(mask):
 
 
 MASKS = {
+    "everything": everything,
     "causal": causal,
     "window": window(2),
     "padding": padding(torch.tensor([4, 5])),

@@ -203,6 +203,18 @@ def test_second_gradients(name, backend):
     )
 
 
+@pytest.mark.parametrize("dropout", [DropKey(0.4, seed=1), DropWeights(0.4, seed=1), DropHead(0.4, seed=3)], ids=str)
+@each_backend
+@pytest.mark.parametrize("name", ["softmax", "sink", "softcap", "additive"])
+def test_second_gradients_with_dropout(name, backend, dropout):
+    mechanism = make(name)
+    assert torch.autograd.gradgradcheck(
+        lambda q, k, v, *_: mechanism(q, k, v, causal, dropout=dropout, backend=backend),
+        (*inputs(2), *mechanism.parameters()),
+        fast_mode=True,
+    )
+
+
 @each_backend
 @each_mechanism
 def test_a_query_that_may_look_at_nothing_gets_zeros_and_no_gradient(name, backend):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,16 @@ class Call:
         if isinstance(self.bias, Tensor) and not _broadcasts(self.bias.shape, self.shape):
             raise InputError(f"bias must broadcast to {self.shape}, with 4 sides, got {tuple(self.bias.shape)}.")
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int, int]:
         """(batch, heads, queries, keys)."""
         return (*self.query.shape[:3], self.key.shape[2])
+
+    @cached_property
+    def seen(self) -> Mask:
+        """The mask and DropKey in one, without limits that bind nowhere."""
+        mask = self.mask.part(range(self.shape[2]), range(self.shape[3]))
+        return mask if self.dropout is None or self.dropout.keys is None else mask & self.dropout.keys
 
     def bias_of(self, block: Block) -> Float[Tensor, "#batch #heads #rows #keys"] | None:
         """The numbers added to the scores of a block."""
@@ -201,12 +208,13 @@ def check_mask(mask: object) -> None:
 
 
 def _check_kinds(call: Call) -> None:
-    given = call.query, call.key, call.value
+    query, key, value = given = call.query, call.key, call.value
+    if query.dtype == key.dtype == value.dtype and query.is_floating_point() and query.device == key.device == value.device:
+        return
     if len({x.dtype for x in given}) > 1 or not call.query.is_floating_point():
         kinds = ", ".join(str(x.dtype).removeprefix("torch.") for x in given)
         raise InputError(f"query, key, value must be of one floating-point type, got {kinds}: convert them with .to(dtype).")
-    if len({x.device for x in given}) > 1:
-        raise InputError(f"query, key, value must be on one device, got {', '.join(str(x.device) for x in given)}.")
+    raise InputError(f"query, key, value must be on one device, got {', '.join(str(x.device) for x in given)}.")
 
 
 def _shapes(call: Call) -> str:

@@ -22,16 +22,27 @@ class Dots:
     """softmax(softcap(scale · query keyᵀ) + bias) value, with sinks in the sum; `call` says the rest."""
 
     call: Call
-    """The same call by a mechanism without parameters of its own but its sinks."""
     query: Float[Tensor, "batch heads queries dim"]
     key: Float[Tensor, "batch kv_heads keys dim"]
     sinks: Float[Tensor, " heads"] | None
     scale: float
     softcap: float | None
 
+    def exact(self, query: Tensor, key: Tensor, value: Tensor) -> Call:
+        """The same call on vectors that are ready to be multiplied, by a mechanism with no parameters but its sinks.
+
+        Without DropHead, which multiplies the output afterwards.
+        """
+        from regard.attention.normalizers.softmax import Sink
+        from regard.attention.scaled_dot import ScaledDot
+
+        plain = ScaledDot(self.scale, "softmax" if self.sinks is None else Sink(len(self.sinks)), self.softcap)
+        dropout = self.call.dropout if self.call.dropout is None or self.call.dropout.heads is None else None
+        return replace(self.call, mechanism=plain, query=query, key=key, value=value, dropout=dropout)
+
     def walk(self, *given: Tensor) -> tuple[Walk, tuple[Tensor, ...], tuple[int, ...]]:
         """The walk that defines it for (query, key, value[, sinks]), its tensors, and where those given are among them."""
-        walk, tensors = walk_of(replace(self.call, query=given[0], key=given[1], value=given[2]), numbers=GRAPH_NUMBERS)
+        walk, tensors = walk_of(self.exact(*given[:3]), numbers=GRAPH_NUMBERS)
         if len(given) == 3:
             return walk, tensors, (0, 1, 2)
         place = 3 + isinstance(self.call.bias, Tensor)
@@ -71,16 +82,11 @@ def has_sinks(call: Call) -> bool:
 
 def dots_of(call: Call) -> Dots:
     """The form of a call for which `refusal` found no reason."""
-    from regard.attention.normalizers.softmax import Sink
-    from regard.attention.scaled_dot import ScaledDot
-
     mechanism = cast("Dot", call.mechanism)
     query, key = mechanism.vectors(call.query, call.key)
     sinks = mechanism.normalize.sinks(call.shape[1])  # type: ignore[operator]
     sinks = None if sinks is None else sinks.to(query)
-    scale = mechanism.scale_for(query.shape[-1])
-    plain = ScaledDot(scale, "softmax" if sinks is None else Sink(len(sinks)), mechanism.softcap)
-    return Dots(replace(call, mechanism=plain, query=query, key=key), query, key, sinks, scale, mechanism.softcap)
+    return Dots(call, query, key, sinks, mechanism.scale_for(query.shape[-1]), mechanism.softcap)
 
 
 def learns_bias(call: Call) -> bool:

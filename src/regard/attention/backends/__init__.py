@@ -8,6 +8,7 @@ attend(call) -> Tensor  the output
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -36,11 +37,16 @@ class Plan:
         )
 
 
+@cache
+def _backend(name: str) -> ModuleType:
+    return load(BACKENDS, name)
+
+
 def plan_call(call: Call) -> Plan:
     """What backend="auto" does with a call: the first backend without refusal or drawback, else without refusal."""
     refusals, drawbacks = {}, {}
     for name in BACKENDS:
-        backend = load(BACKENDS, name)
+        backend = _backend(name)
         refusals[name], drawbacks[name] = backend.refusal(call), backend.drawback(call)
     able = [name for name in BACKENDS if not refusals[name]]
     best = min(able, key=lambda name: (bool(drawbacks[name]), able.index(name)))
@@ -58,7 +64,7 @@ def choose(call: Call, backend: str) -> ModuleType:
     """The backend named, or with "auto" the planned one. A name never falls back: it raises Unsupported."""
     if backend == "auto":
         return _first_able(call)
-    found = load(BACKENDS, backend)
+    found = _backend(backend)
     if reason := found.refusal(call):
         raise Unsupported(f"Backend {backend!r} refuses: {reason}. Use backend='auto', or see regard.plan(...).")
     return found
@@ -68,7 +74,7 @@ def _first_able(call: Call) -> ModuleType:
     """What the plan would say, asking no more backends than needed."""
     able = []
     for name in BACKENDS:
-        backend = load(BACKENDS, name)
+        backend = _backend(name)
         if not backend.refusal(call):
             if not backend.drawback(call):
                 return backend

@@ -54,7 +54,7 @@ def drawback(call: Call) -> str:
 
 def attend(call: Call) -> Tensor:
     form = dots.dots_of(call)
-    mask = call.mask if call.dropout is None or call.dropout.keys is None else call.mask & call.dropout.keys
+    mask = call.seen
     out = _compiled()(
         form.query,
         form.key,

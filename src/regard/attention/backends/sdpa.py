@@ -48,11 +48,10 @@ def attend(call: Call) -> Tensor:
     mechanism = cast("Dot", call.mechanism)
     query, key = mechanism.vectors(call.query, call.key)
     bias = call.bias_of(_whole(call)) if isinstance(call.bias, Bias) else call.bias
-    scale, mask = mechanism.scale_for(query.shape[-1]), _mask(call)
+    scale, mask = mechanism.scale_for(query.shape[-1]), call.seen
     tensors = (query, key, call.value) if bias is None else (query, key, call.value, bias)
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors) and not torch.compiler.is_compiling():
-        exact = partial(_exact, call, bias)
-        out = fused(exact, lambda *tensors: _attend(mask, scale, *tensors), *tensors)
+        out = fused(partial(_exact, call, bias), lambda *tensors: _attend(mask, scale, *tensors), *tensors)
     else:
         out = _attend(mask, scale, *tensors)
     return dots.with_heads_dropped(call, out)
@@ -60,7 +59,8 @@ def attend(call: Call) -> Tensor:
 
 def _exact(call: Call, bias: Tensor | None) -> Call:
     """The call with its bias written out, by a mechanism without parameters."""
-    return replace(dots.dots_of(call).call, bias=bias)
+    form = dots.dots_of(call)
+    return replace(form.exact(form.query, form.key, call.value), bias=bias)
 
 
 def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -98,18 +98,12 @@ def _kernels(query: Tensor, is_masked: bool) -> AbstractContextManager[Any]:
     return sdpa_kernel(order, set_priority=True)
 
 
-def _mask(call: Call) -> Mask:
-    """The mask and DropKey in one, without limits that bind nowhere."""
-    mask = call.mask.part(range(call.shape[2]), range(call.shape[3]))
-    return mask if call.dropout is None or call.dropout.keys is None else mask & call.dropout.keys
-
-
 def _needs_matrix(call: Call) -> bool:
-    return call.bias is not None or _mask(call) not in (everything, causal)
+    return call.bias is not None or call.seen not in (everything, causal)
 
 
 def _added_name(call: Call) -> str:
-    return str(_mask(call)) if call.bias is None else "a bias"
+    return str(call.seen) if call.bias is None else "a bias"
 
 
 def _whole(call: Call) -> Block:
