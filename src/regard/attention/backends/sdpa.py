@@ -20,7 +20,7 @@ from regard.attention.positions.bias import Bias
 if TYPE_CHECKING:
     from regard.attention.mechanism import Dot
 
-DENSE_MASK_LIMIT = 1024 * 1024
+DENSE_MASK_LIMIT = 512 * 512
 """Cells of a written-out mask above which tiles that skip the empty part are faster than a dense mask."""
 
 
