@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from common import RESULTS
 
@@ -57,6 +58,12 @@ def rows() -> list[str]:
     return lines
 
 
+def ms(found: dict[str, Any]) -> str:
+    """A median time to three figures."""
+    median = found["ms"]["median"]
+    return f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
+
+
 def pairs() -> list[str]:
     """The cases of benchmarks/attention.py against their best peers."""
     lines = []
@@ -74,14 +81,35 @@ def pairs() -> list[str]:
         lines += ["| case | ours, ms | peer, ms | ratio | memory, MB: ours, peer |", "|---|---|---|---|---|"]
         for case in result["results"]:
             ours, peer = case["regard"], case[case["peer"]]
-            times = f"{ours['ms']['median']:.3g} | {case['peer']} {peer['ms']['median']:.3g} | {case['time_ratio']:.2f}"
+            times = f"{ms(ours)} | {case['peer']} {ms(peer)} | {case['time_ratio']:.2f}"
             lines.append(f"| {case['case']} | {times} | {ours['extra_mb']:.0f}, {peer['extra_mb']:.0f} |")
+    return [*lines, ""]
+
+
+def over_lengths() -> list[str]:
+    """Time, and the share of the rate of matrix products, of all contestants at three lengths."""
+    lines = []
+    for device, lengths in (("cpu", (1024, 4096, 16384)), ("cuda", (4096, 16384, 65536))):
+        path = RESULTS / f"attention_grid_{device}.json"
+        if not path.exists():
+            continue
+        result = json.loads(path.read_text())
+        found = {(c["name"], c["mode"], c["length"]): c for c in result["results"] if c["head_dim"] == 64}
+        where = result["machine"] if device == "cpu" else result["device"]
+        lines += ["", f"**{where}**, 8 heads of 64, {result['matmul_tflops']:.3g} TFLOP/s in matrix products:", ""]
+        lines += [f"| ms (share of that rate) | {' | '.join(map(str, lengths))} |", "|---|" + "---|" * len(lengths)]
+        for name, mode in dict.fromkeys((name, mode) for name, mode, _ in found):
+            cells = [found.get((name, mode, length)) for length in lengths]
+            if any(cells):
+                shown = [f"{ms(c)} ({100 * c['share_of_matmul_rate']:.0f} %)" if c else "" for c in cells]
+                lines.append(f"| {name}, {mode} | {' | '.join(shown)} |")
     return [*lines, ""]
 
 
 TABLES = (
     (README, "<!-- results: python benchmarks/table.py -->", "<!-- end of results -->", rows),
     (PERFORMANCE, "<!-- pairs: python benchmarks/table.py -->", "<!-- end of pairs -->", pairs),
+    (PERFORMANCE, "<!-- lengths: python benchmarks/table.py -->", "<!-- end of lengths -->", over_lengths),
 )
 
 

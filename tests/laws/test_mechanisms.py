@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 
-from regard.attention import DropHead, DropKey, DropWeights, causal, dense, document, everything, global_local, padding
+from regard.attention import DropHead, DropKey, DropWeights, causal, dense, document, everything, global_local, padding, window
 from regard.attention.call import Call, share
 from regard.attention.masks import EXAMPLES
 from regard.attention.mechanism import mechanism_named
@@ -272,14 +272,21 @@ def test_blocks_of_rows_change_nothing(name, backend, monkeypatch):
         torch.testing.assert_close(mechanism(query, key, value, mask, bias=bias, backend=backend), expected, **EXACT)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @each_backend
 @each_mechanism
-def test_the_fast_version_errs_at_most_twice_as_much_as_the_plain_one(name, backend):
+def test_the_fast_version_errs_at_most_twice_as_much_as_the_plain_one(name, backend, dtype):
+    """Both against float64 on the same numbers, outputs and gradients."""
     torch.manual_seed(3)
-    query, key, value = (torch.randn(2, HEADS, 64, DIM, dtype=torch.float64) for _ in range(3))
-    mechanism = make(name)
-    exact = mechanism(query, key, value, causal, backend="reference")
-    single = [x.float() for x in (query, key, value)]
-    plain = mechanism.float()(*single, causal, backend="reference").double()
-    fast = mechanism(*single, causal, backend=backend).double()
-    assert (fast - exact).abs().max() <= 2 * (plain - exact).abs().max() + 1e-7
+    given = [torch.randn(2, HEADS, 64, DIM).to(dtype) for _ in range(3)]
+    mechanism = make(name).to(dtype)  # its weights rounded once, for all three
+
+    def computed(kind, backend):
+        leaves = [x.to(kind).requires_grad_() for x in given]
+        out = mechanism.to(kind)(*leaves, window(20), backend=backend)
+        return [out, *torch.autograd.grad(out.square().sum(), leaves)]
+
+    exact, plain, fast = computed(torch.float64, "reference"), computed(dtype, "reference"), computed(dtype, backend)
+    for what, x, y, z in zip(("out", "query", "key", "value"), fast, plain, exact, strict=True):
+        error, budget = (x.double() - z).norm(), 2 * (y.double() - z).norm() + 1e-6 * z.norm()
+        assert error <= budget, f"{what}: {error:.2e} over {budget:.2e}"

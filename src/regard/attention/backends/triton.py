@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ DTYPES = torch.float32, torch.float16, torch.bfloat16
 
 
 def refusal(call: Call) -> str:
-    if find_spec("triton") is None:
+    if not _is_installed():
         return "the package triton is not installed"
     if call.query.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         return f"it needs a GPU, the tensors are on {call.query.device}"
@@ -38,6 +38,11 @@ def refusal(call: Call) -> str:
     if call.bias is not None and not isinstance(call.bias, Alibi):
         return "of biases it computes ALiBi only"
     return "" if all(call.shape) else "there is nothing to compute"
+
+
+@cache
+def _is_installed() -> bool:
+    return find_spec("triton") is not None
 
 
 def drawback(call: Call) -> str:

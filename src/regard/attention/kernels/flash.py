@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-import triton
 from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 
@@ -96,7 +95,7 @@ def flash_forward(
     step = _step(FORWARD, query, value, layout)
     _launch(
         forward_kernel,
-        (triton.cdiv(query.shape[2], step.rows), query.shape[1], query.shape[0]),
+        (_tiles(query.shape[2], step.rows), query.shape[1], query.shape[0]),
         *(*map(Matrices.of, (query, key, value, out)), lse),
         *(layout.by_query, layout.by_query_strides, layout.words),
         *(_terms(scale, softcap, slopes, sinks, drop), query.shape[2], key.shape[2]),
@@ -134,7 +133,7 @@ def flash_backward(
     step = _step(QUERY_GRADIENT, query, value, layout)
     _launch(
         query_kernel,
-        (triton.cdiv(query.shape[2], step.rows), query.shape[1], query.shape[0]),
+        (_tiles(query.shape[2], step.rows), query.shape[1], query.shape[0]),
         *(*map(Matrices.of, (query, key, value, out, grad_out, grad_query)), lse, bases, deltas),
         *(layout.by_query, layout.by_query_strides, layout.words, terms, *lengths),
         **_sizes(query, key, value, layout, step),
@@ -142,7 +141,7 @@ def flash_backward(
     step = _step(KEY_GRADIENT, query, value, layout)
     _launch(
         key_kernel,
-        (triton.cdiv(key.shape[2], step.keys), key.shape[1], key.shape[0]),
+        (_tiles(key.shape[2], step.keys), key.shape[1], key.shape[0]),
         *(*map(Matrices.of, (query, key, value, grad_out, grad_key, grad_value)), bases, deltas),
         *(layout.by_key, layout.by_key_strides, layout.words, terms, *lengths),
         **_sizes(query, key, value, layout, step),
@@ -209,7 +208,12 @@ def _step(table: dict[tuple[int, int], Step], query: Tensor, value: Tensor, layo
 
 
 def _width(dim: int) -> int:
-    return max(16, triton.next_power_of_2(dim))
+    return max(16, 1 << (dim - 1).bit_length())
+
+
+def _tiles(length: int, size: int) -> int:
+    """How many tiles hold a length; in Python, since triton's own functions cost microseconds outside of kernels."""
+    return -(-length // size)
 
 
 def _dense_rows(x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Mask:
     @property
     def version(self) -> tuple[int, ...]:
         """Changes when a tensor that the mask is made of is written to."""
-        parts: list[object] = [getattr(self, field.name) for field in fields(self)] if is_dataclass(self) else []
+        parts = vars(self).values()
         inner = [part.version for part in parts if isinstance(part, Mask)]
         return tuple(part._version for part in parts if isinstance(part, Tensor)) + tuple(v for one in inner for v in one)
 
