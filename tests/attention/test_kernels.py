@@ -25,8 +25,8 @@ from regard.attention import (
     plan,
     window,
 )
-from regard.attention.kernels.layout import EMPTY, FULL, PARTIAL, Layout, pack
-from regard.attention.masks import EXAMPLES
+from regard.attention.kernels.layout import Layout, pack
+from regard.attention.masks import EMPTY, EXAMPLES, FULL, PARTIAL, Mask
 from regard.attention.normalizers.softmax import Sink
 from regard.attention.positions import Alibi
 from regard.errors import InputError
@@ -49,7 +49,7 @@ if HAS_TRITON:
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Matrix(Mask):
     """A mask that is written out."""
 
     allowed: torch.Tensor

@@ -272,6 +272,27 @@ def test_blocks_of_rows_change_nothing(name, backend, monkeypatch):
         torch.testing.assert_close(mechanism(query, key, value, mask, bias=bias, backend=backend), expected, **EXACT)
 
 
+@pytest.mark.parametrize("numbers", [2**21, 150])
+@pytest.mark.parametrize("mask", [causal, global_local([4], 1, 0), COMBINED["padded causal"]], ids=str)
+@each_mechanism
+def test_gradients_of_any_order_are_sums_over_blocks(name, mask, numbers, monkeypatch):
+    """Blocks cut by rows, keys and sequences: first and second gradients of inputs, weights and bias are the definition's."""
+    for size, value in (("TILE_ROWS", 3), ("TILE_KEYS", 2), ("BLOCK_NUMBERS", numbers)):
+        monkeypatch.setattr(f"regard.attention.call.{size}", value)
+    monkeypatch.setattr("regard.attention.dots.GRAPH_NUMBERS", numbers)
+    mechanism, given = make(name), inputs(2, length=11)
+    learned = [*given, *mechanism.parameters()]
+    bias = a_bias(11).requires_grad_() if mechanism.takes_bias and name != "softmax" else None  # without, it is fused
+    learned += [] if bias is None else [bias]
+    found = []
+    for backend in ("tiled", "reference"):
+        out = mechanism(*given, mask, bias=bias, backend=backend)
+        plain = torch.autograd.grad(out.square().sum(), learned, retain_graph=True)
+        slopes = torch.autograd.grad(out.square().sum(), learned, create_graph=True)
+        found.append([*plain, *slopes, *torch.autograd.grad(sum(slope.square().sum() for slope in slopes), learned)])
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @each_backend
 @each_mechanism

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Int, Int8, Int32, Int64
 from torch import Tensor
 
-EMPTY, PARTIAL, FULL = 0, 1, 2
+from regard.attention.masks import FULL, PARTIAL, Mask
+
 WORD = 32
 """Keys whose permission for one query fits into one int32."""
 CHUNK = 2**23
 """Pairs of query and key that are written out at a time: 64 MB for each int64 a mask makes of them."""
-
-
-class Seen(Protocol):
-    """What a layout needs to know of a mask."""
-
-    def tiles(
-        self,
-        query_first: Int64[Tensor, " query_tiles"],
-        query_last: Int64[Tensor, " query_tiles"],
-        key_first: Int64[Tensor, " key_tiles"],
-        key_last: Int64[Tensor, " key_tiles"],
-    ) -> Int8[Tensor, "#batch #heads query_tiles key_tiles"]:
-        """0 where no pair of a tile is allowed, 2 where all are, 1 where some are or it is not known."""
-
-    def allows(self, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        """Boolean, broadcast over index tensors of any common rank."""
 
 
 class Lines(NamedTuple):
@@ -66,7 +51,7 @@ class Layout:
 
     @classmethod
     def build(
-        cls, mask: Seen, queries: int, num_keys: int, device: torch.device | str, *, rows: int = 64, keys: int = 64
+        cls, mask: Mask, queries: int, num_keys: int, device: torch.device | str, *, rows: int = 64, keys: int = 64
     ) -> Layout:
         """Tiles of `rows` queries and `keys` keys (a multiple of 32). Tiles that turn out full or empty count as such."""
         starts = torch.arange(0, queries, rows, device=device), torch.arange(0, num_keys, keys, device=device)
@@ -118,7 +103,7 @@ def pack(allowed: Bool[Tensor, "*shape keys"]) -> Int32[Tensor, "*shape words"]:
 
 
 def _settle(
-    mask: Seen, states: Int8[Tensor, "batch heads query_tiles key_tiles"], shape: tuple[int, int], tile: tuple[int, int]
+    mask: Mask, states: Int8[Tensor, "batch heads query_tiles key_tiles"], shape: tuple[int, int], tile: tuple[int, int]
 ) -> tuple[Int8[Tensor, "batch heads query_tiles key_tiles"], Int64[Tensor, "partial 4"], Int32[Tensor, "partial width rows"]]:
     """Look into the tiles that may be partial: their true states, and the places and words of those that are."""
     states = states.clone()
@@ -134,7 +119,7 @@ def _settle(
 
 
 def _words(
-    mask: Seen, place: Int64[Tensor, "some 4"], shape: tuple[int, int], tile: tuple[int, int]
+    mask: Mask, place: Int64[Tensor, "some 4"], shape: tuple[int, int], tile: tuple[int, int]
 ) -> Int32[Tensor, "some width rows"]:
     batch, head, query, key = (index[:, None, None] for index in place.unbind(1))
     query = query * tile[0] + torch.arange(tile[0], device=place.device)[:, None]
