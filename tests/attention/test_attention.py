@@ -111,7 +111,7 @@ def test_the_plan_gives_every_reason():
     assert plan.backend == "tiled"
     assert f"{length} × {length}" in plan.reasons["sdpa"]
     assert set(plan.reasons) == set(BACKENDS)
-    assert plan.share_skipped > 0.8
+    assert 0.6 < plan.share_skipped < 0.7
     assert "% of the matrix lies in empty tiles" in str(plan)
     plan = regard.plan(small, small, small, mechanism=Additive(4))
     assert plan.backend == "tiled"
