@@ -1,6 +1,9 @@
 """Attention against numbers by hand, and what is said when it cannot be computed."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -129,6 +132,38 @@ def test_tiles_hold_no_matrix():
     out.sum().backward()
     assert sum(sizes) < 40 * query.numel()
     assert query.grad.isfinite().all()
+
+
+MEASURED = """
+import torch
+from regard.attention import attention, causal, DropKey, DropWeights
+
+
+def status(name):
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith(name))
+
+
+def run(length):
+    x = torch.randn(1, 1, length, 16, requires_grad=True)
+    out = attention(x, x, x, mask=causal, backend="tiled", {options})
+    torch.autograd.grad(out.square().sum(), x)
+
+
+run(500)  # what the first call loads and keeps
+open("/proc/self/clear_refs", "w").write("5")
+before = status("VmRSS")
+run(12_000)
+print(status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory is read from Linux's /proc")
+@pytest.mark.parametrize("options", ["", "mechanism='sigmoid'", "dropout=DropKey(0.1)", "dropout=DropWeights(0.1)"])
+def test_the_peak_of_memory_is_far_below_a_matrix(options):
+    """A causal mask over 12,000 positions, forward and backward: a matrix would take 549 MB."""
+    done = subprocess.run([sys.executable, "-c", MEASURED.replace("{options}", options)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 150
 
 
 @pytest.mark.parametrize(

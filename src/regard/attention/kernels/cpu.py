@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regard.attention.blockwise import Side
-from regard.attention.call import Block, Call, share
+from regard.attention.call import BLOCK_NUMBERS, Block, Call, share
 from regard.attention.dots import Dots, dots_of, learns_bias, refusal, with_heads_dropped
 from regard.attention.dropout import thinned_
-from regard.attention.masks import Band
+from regard.attention.masks import Mask
 
 DTYPES = torch.float32, torch.float64, torch.bfloat16, torch.float16
 
@@ -44,9 +44,14 @@ class Tiles:
 
     def __init__(self, dots: Dots) -> None:
         self.dots, self.call, self.scale = dots, dots.call, dots.scale
-        self.blocks = tuple(dots.call.blocks(numbers=2**62 if isinstance(self, FusedTiles) else 0))
-        self._bands: dict[tuple[Band, int, int], Tensor] = {}
+        self.blocks = tuple(dots.call.blocks(self.numbers))
+        self._last: tuple[tuple[Mask, int, int], Tensor] | None = None
         self._scratch: dict[str, Tensor] = {}
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a block may hold, heads counted; 0 is as many as any call's."""
+        return 0
 
     def scratch(self, name: str, size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Memory that every block uses again: fresh pages would cost as much as the arithmetic done in them."""
@@ -77,20 +82,25 @@ class Tiles:
         return total if total is None else total.to(self.call.query.dtype)
 
     def _forbidden(self, block: Block) -> Float[Tensor, "#batch #heads rows keys"]:
-        """0 where a pair may look, −inf elsewhere; bands are the same in most blocks, so they are written once."""
+        """0 where a pair may look, −inf elsewhere; the same for most blocks of a window, so the last one is kept."""
         mask = self.call.mask.part(block.rows, block.keys, block.batch)
-        sides = len(block.rows), sum(map(len, block.runs))
-        if (mask, *sides) in self._bands:
-            return self._bands[mask, *sides]  # type: ignore[index]
-        allowed = mask.write((len(block.batch), self.call.shape[1]), range(sides[0]), range(sides[1]))
+        place = mask, len(block.rows), sum(map(len, block.runs))
+        if self._last is not None and self._last[0] == place:
+            return self._last[1]
+        allowed = mask.write((len(block.batch), self.call.shape[1]), range(place[1]), range(place[2]))
         forbidden = torch.where(allowed, 0.0, float("-inf")).to(self.call.query.dtype)
-        if isinstance(mask, Band):
-            self._bands[mask, *sides] = forbidden
+        self._last = place, forbidden
         return forbidden
 
 
 class FusedTiles(Tiles):
     """Blocks by the kernel behind scaled_dot_product_attention."""
+
+    @property
+    def numbers(self) -> int:
+        """The kernel holds no scores; what is written for a block is its mask, for each head only if keys are dropped."""
+        drops_keys = self.call.dropout is not None and self.call.dropout.keys is not None
+        return BLOCK_NUMBERS * (1 if drops_keys else max(1, self.call.shape[1]))
 
     def forward(self, block: Block, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
