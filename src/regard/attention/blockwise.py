@@ -57,17 +57,21 @@ class Walk:
 
     function: Callable[..., tuple[Tensor, ...]]
     ins: tuple[Side, ...]
-    outs: tuple[tuple[Side, torch.Size], ...]
+    outs: tuple[tuple[Side, torch.Size, torch.dtype], ...]
     blocks: tuple[Block, ...]
 
     def run(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The function over all blocks."""
-        totals = tuple(tensors[0].new_zeros(size) for _, size in self.outs)
+        totals = self.zeros(tensors[0])
         for block in self.blocks:
             parts = self.function(block, *(side.take(x, block) for side, x in zip(self.ins, tensors, strict=True)))
-            for (side, _), total, part in zip(self.outs, totals, parts, strict=True):
+            for (side, _, _), total, part in zip(self.outs, totals, parts, strict=True):
                 side.add(total, block, part)
         return totals
+
+    def zeros(self, like: Tensor) -> tuple[Tensor, ...]:
+        """What the results are added to; weights keep their own precision."""
+        return tuple(like.new_zeros(size, dtype=dtype) for _, size, dtype in self.outs)
 
     def pullback(self, tensors: tuple[Tensor, ...], wanted: list[int]) -> Walk:
         """The walk (*tensors, *gradients of the results) → gradients of the `wanted` tensors."""
@@ -85,13 +89,14 @@ class Walk:
                     results, [given[i] for i in wanted], parts[count:], create_graph=keep_graph, materialize_grads=True
                 )
 
-        ins = self.ins + tuple(side for side, _ in self.outs)
-        return Walk(gradients, ins, tuple((self.ins[i], tensors[i].shape) for i in wanted), self.blocks)
+        ins = self.ins + tuple(side for side, _, _ in self.outs)
+        outs = tuple((self.ins[i], tensors[i].shape, tensors[i].dtype) for i in wanted)
+        return Walk(gradients, ins, outs, self.blocks)
 
     def pushed(self, tensors: tuple[Tensor, ...], tangents: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """Tangents of the results: the transpose of the pullback, which is linear in the gradients."""
         moved = [i for i, tangent in enumerate(tangents) if tangent is not None]
-        gradients = tuple(tensors[0].new_zeros(size) for _, size in self.outs)
+        gradients = self.zeros(tensors[0])
         once = self.pullback(tensors, moved)
         twice = once.pullback((*tensors, *gradients), list(range(len(tensors), len(tensors) + len(gradients))))
         return walked(twice, *tensors, *gradients, *(tangents[i] for i in moved))  # type: ignore[arg-type]
@@ -150,7 +155,7 @@ def walk_of(call: Call, numbers: int = 0) -> tuple[Walk, tuple[Tensor, ...]]:
         return (torch.func.functional_call(block_of, parameters, (block, *parts[:given])),)
 
     ins = (Side.ROWS, Side.KEYS, Side.KEYS, *(Side.PAIRS for _ in bias), *(Side.WHOLE for _ in learned))
-    out = Side.ROWS, torch.Size((*call.query.shape[:3], call.value.shape[3]))
+    out = Side.ROWS, torch.Size((*call.query.shape[:3], call.value.shape[3])), call.query.dtype
     tensors = call.query, call.key, call.value, *bias, *learned.values()
     return Walk(function, ins, (out,), tuple(call.blocks(numbers))), tensors
 
