@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regard.attention.dropout import Drawn
-from regard.attention.masks import EMPTY, FULL, PARTIAL, Mask, everything
+from regard.attention.masks import EMPTY, FULL, PARTIAL, Mask, edges, everything
 from regard.attention.positions.bias import Bias
 from regard.errors import InputError
 
@@ -80,6 +80,11 @@ class Call:
         mask = self.mask.part(range(self.shape[2]), range(self.shape[3]))
         return mask if self.dropout is None or self.dropout.keys is None else mask & self.dropout.keys
 
+    @property
+    def whole(self) -> Block:
+        """All of it as one block."""
+        return Block(range(self.shape[0]), range(self.shape[2]), (range(self.shape[3]),))
+
     def bias_of(self, block: Block) -> Float[Tensor, "#batch #heads #rows #keys"] | None:
         """The numbers added to the scores of a block."""
         if isinstance(self.bias, Bias):
@@ -95,11 +100,10 @@ class Call:
 
     def weights(self, rows: range | None = None) -> Float[Tensor, "batch heads rows keys"]:
         """The exact weights of this call, all of them or some query rows; dropout included."""
-        batch, _, queries, keys = self.shape
-        rows = range(queries) if rows is None else rows
+        rows = range(self.shape[2]) if rows is None else rows
         mask, bias = self.mask, self.bias
         if isinstance(bias, Bias):
-            bias = self.bias_of(Block(range(batch), range(queries), (range(keys),)))
+            bias = self.bias_of(self.whole)
         if self.dropout is None:
             return self.mechanism.weights(self.query, self.key, mask, bias=bias, rows=rows)
         mask = mask if self.dropout.keys is None else mask & self.dropout.keys
@@ -152,14 +156,9 @@ def tile_table(mask: Mask, queries: int, keys: int) -> tuple[list[range], list[l
     rows = [range(start, min(start + TILE_ROWS, queries)) for start in range(0, queries, TILE_ROWS)]
     if mask == everything or not queries or not keys:
         return rows, [[FULL] * -(-keys // TILE_KEYS)] * len(rows)
-    table = mask.tiles(*_edges(queries, TILE_ROWS), *_edges(keys, TILE_KEYS)).flatten(0, 1)
+    table = mask.tiles(*edges(queries, TILE_ROWS), *edges(keys, TILE_KEYS)).flatten(0, 1)
     known = torch.where((table == FULL).all(0), FULL, (table != EMPTY).any(0).to(torch.int8))
     return rows, known.tolist()
-
-
-def _edges(length: int, size: int) -> tuple[Tensor, Tensor]:
-    first = torch.arange(0, length, size)
-    return first, (first + size - 1).clamp(max=length - 1)
 
 
 def _runs(known: list[int], keys: int) -> tuple[range, ...]:

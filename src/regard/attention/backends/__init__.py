@@ -30,11 +30,8 @@ class Plan:
 
     def __str__(self) -> str:
         skipped = f"{100 * self.share_skipped:.1f} % of the matrix lies in empty tiles"
-        return (
-            skipped
-            + "\n"
-            + "\n".join(f"{'→' if name == self.backend else ' '} {name:<10} {why}" for name, why in self.reasons.items())
-        )
+        lines = (f"{'→' if name == self.backend else ' '} {name:<10} {why}" for name, why in self.reasons.items())
+        return "\n".join([skipped, *lines])
 
 
 @cache

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.attention import dots
-from regard.attention.masks import EMPTY, FULL, Mask, everything
+from regard.attention.masks import EMPTY, FULL, Mask, edges, everything
 from regard.attention.positions.bias import Bias
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ def _block_mask(mask: Mask, call: Call) -> BlockMask:
     from torch.nn.attention.flex_attention import BlockMask
 
     batch, heads, queries, keys = call.shape
-    edges = [edge for length in (queries, keys) for edge in _edges(length, call.query.device)]
-    known = mask.tiles(*edges).expand(batch, heads, -1, -1)
-    ragged = (edges[1] - edges[0] < BLOCK - 1)[:, None] | (edges[3] - edges[2] < BLOCK - 1)
+    sides = [edge for length in (queries, keys) for edge in edges(length, BLOCK, call.query.device)]
+    known = mask.tiles(*sides).expand(batch, heads, -1, -1)
+    ragged = (sides[1] - sides[0] < BLOCK - 1)[:, None] | (sides[3] - sides[2] < BLOCK - 1)
     full = (known == FULL) & ~ragged
     return BlockMask.from_kv_blocks(
         *_listed((known != EMPTY) & ~full),
@@ -113,11 +113,6 @@ def _block_mask(mask: Mask, call: Call) -> BlockMask:
         mask_mod=lambda b, h, q, k: mask.allows(b, h, q, k),
         seq_lengths=(queries, keys),
     )
-
-
-def _edges(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    first = torch.arange(0, length, BLOCK, device=device)
-    return first, (first + BLOCK - 1).clamp(max=length - 1)
 
 
 def _listed(marked: Tensor) -> tuple[Tensor, Tensor]:

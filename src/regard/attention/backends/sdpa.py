@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from regard.attention import dots
 from regard.attention.blockwise import fused
-from regard.attention.call import Block, Call
+from regard.attention.call import Call
 from regard.attention.masks import Mask, causal, everything
 from regard.attention.positions.bias import Bias
 
@@ -47,7 +47,7 @@ def drawback(call: Call) -> str:
 def attend(call: Call) -> Tensor:
     mechanism = cast("Dot", call.mechanism)
     query, key = mechanism.vectors(call.query, call.key)
-    bias = call.bias_of(_whole(call)) if isinstance(call.bias, Bias) else call.bias
+    bias = call.bias_of(call.whole) if isinstance(call.bias, Bias) else call.bias
     scale, mask = mechanism.scale_for(query.shape[-1]), call.seen
     tensors = (query, key, call.value) if bias is None else (query, key, call.value, bias)
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors) and not torch.compiler.is_compiling():
@@ -104,7 +104,3 @@ def _needs_matrix(call: Call) -> bool:
 
 def _added_name(call: Call) -> str:
     return str(call.seen) if call.bias is None else "a bias"
-
-
-def _whole(call: Call) -> Block:
-    return Block(range(call.shape[0]), range(call.shape[2]), (range(call.shape[3]),))

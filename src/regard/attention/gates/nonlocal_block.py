@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from regard.attention.functional import attention
 from regard.attention.gates.gate import Block, check_counts, check_features, reduced
-from regard.attention.mechanism import Mechanism
+from regard.attention.mechanism import Mechanism, mechanism_named
 from regard.attention.scaled_dot import ScaledDot
-from regard.catalog import MECHANISMS, load
 
 
 class NonLocal(Block):
@@ -73,7 +72,7 @@ def as_mechanism(mechanism: str | Mechanism, width: int) -> Mechanism:
     """A mechanism of the catalog, or the one given; softmax without a scale."""
     if isinstance(mechanism, Mechanism):
         return mechanism
-    return ScaledDot(scale=1.0) if mechanism == "softmax" else load(MECHANISMS, mechanism).for_heads(width)
+    return ScaledDot(scale=1.0) if mechanism == "softmax" else mechanism_named(mechanism, width)
 
 
 def to_tokens(features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch 1 positions channels"]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int, Int8, Int32, Int64
 from torch import Tensor
 
-from regard.attention.masks import FULL, PARTIAL, Mask
+from regard.attention.masks import FULL, PARTIAL, Mask, edges
 
 WORD = 32
 """Keys whose permission for one query fits into one int32."""
@@ -54,10 +54,9 @@ class Layout:
         cls, mask: Mask, queries: int, num_keys: int, device: torch.device | str, *, rows: int = 64, keys: int = 64
     ) -> Layout:
         """Tiles of `rows` queries and `keys` keys (a multiple of 32). Tiles that turn out full or empty count as such."""
-        starts = torch.arange(0, queries, rows, device=device), torch.arange(0, num_keys, keys, device=device)
-        ends = (starts[0] + rows).clamp(max=queries) - 1, (starts[1] + keys).clamp(max=num_keys) - 1
-        states = mask.tiles(starts[0], ends[0], starts[1], ends[1])
-        inside = (ends[0] - starts[0] == rows - 1)[:, None] & (ends[1] - starts[1] == keys - 1)
+        sides = *edges(queries, rows, device), *edges(num_keys, keys, device)
+        states = mask.tiles(*sides)
+        inside = (sides[1] - sides[0] == rows - 1)[:, None] & (sides[3] - sides[2] == keys - 1)
         states = torch.where(inside, states, states.clamp(max=PARTIAL))
         states, place, words = _settle(mask, states, (queries, num_keys), (rows, keys))
         order = torch.argsort(_rank(place[:, [0, 1, 3, 2]], states.mT.shape))

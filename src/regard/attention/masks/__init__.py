@@ -5,7 +5,7 @@ import torch
 from regard.attention.masks.band import Band, causal, dilated, everything, lower_right, window
 from regard.attention.masks.blocks import block_sparse, dense
 from regard.attention.masks.content import document, global_local, padding, prefix
-from regard.attention.masks.mask import EMPTY, FULL, PARTIAL, Both, Mask
+from regard.attention.masks.mask import EMPTY, FULL, PARTIAL, Both, Mask, edges
 
 __all__ = [
     "EMPTY",
@@ -20,6 +20,7 @@ __all__ = [
     "dense",
     "dilated",
     "document",
+    "edges",
     "everything",
     "global_local",
     "lower_right",

@@ -12,6 +12,12 @@ EMPTY, PARTIAL, FULL = 0, 1, 2
 """What is known of a tile: no pair may look, not known or some, every pair. `&` is the minimum, `|` the maximum."""
 
 
+def edges(length: int, size: int, device: torch.device | str = "cpu") -> tuple[Int[Tensor, " tiles"], Int[Tensor, " tiles"]]:
+    """First and last positions of the tiles of a length, the last of which may be smaller."""
+    first = torch.arange(0, length, size, device=device)
+    return first, (first + size - 1).clamp(max=length - 1)
+
+
 class Mask:
     """Who may look at whom. A subclass writes `allows`, and `tiles` where it knows of tiles that can be skipped."""
 
