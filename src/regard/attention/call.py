@@ -129,7 +129,7 @@ class Call:
         batch, heads, queries, keys = self.shape
         numbers = numbers or BLOCK_NUMBERS
         for rows, known in zip(*tile_table(self.mask, queries, keys), strict=True):
-            runs = _runs(known, keys)
+            runs = runs_of(known, keys)
             visible = sum(len(run) for run in runs)
             is_full = all(state != PARTIAL for state in known)
             if visible:
@@ -140,7 +140,7 @@ class Call:
         """Share of the matrix, in [0, 1], that lies in tiles in which no pair may look."""
         queries, keys = self.shape[2:]
         rows, table = tile_table(self.mask, queries, keys)
-        seen = sum(len(row) * sum(len(run) for run in _runs(known, keys)) for row, known in zip(rows, table, strict=True))
+        seen = sum(len(row) * sum(len(run) for run in runs_of(known, keys)) for row, known in zip(rows, table, strict=True))
         return 1 - seen / max(1, queries * keys)
 
 
@@ -161,7 +161,7 @@ def tile_table(mask: Mask, queries: int, keys: int) -> tuple[list[range], list[l
     return rows, known.tolist()
 
 
-def _runs(known: list[int], keys: int) -> tuple[range, ...]:
+def runs_of(known: list[int], keys: int) -> tuple[range, ...]:
     """Tiles beside one another that are not empty, as runs of keys."""
     seen = [tile for tile, state in enumerate(known) if state != EMPTY]
     joined = [[tile for _, tile in group] for _, group in groupby(enumerate(seen), key=lambda pair: pair[1] - pair[0])]

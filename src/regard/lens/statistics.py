@@ -1,48 +1,154 @@
-"""Statistics of the weights of one call, block of rows by block of rows: O(queries + keys) memory.
+"""What is measured of the weights of a call, each statistic with its definition on the whole matrix.
 
-Each is defined on the whole matrix P = weights (batch, heads, queries, keys); rows that may look at nothing are zero in P.
+P = weights (batch, heads, queries, keys); S = the scores that the softmax takes; d = |query − key| in positions.
+Rows that may look at nothing are zero in P and stay out of every mean.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from regard.attention.blockwise import Side
-from regard.attention.call import Block, Call
+from regard.errors import InputError
 
 MAP_CELLS = 128
 """Most cells along a side of a block map."""
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What one call looked at. All tensors are on the CPU."""
+class Definition:
+    """What a statistic is: what it has a number for, its unit, and its definition."""
 
-    entropy_bits: Float[Tensor, "batch heads queries"]
-    """−Σₖ |P| log₂ |P|: 0 looks at one key, log₂(keys) at all alike."""
-    largest_weight: Float[Tensor, "batch heads queries"]
-    """maxₖ |P|, in [0, 1] where rows sum to one."""
-    largest_key: Int[Tensor, "batch heads queries"]
-    """The key that has the largest weight; −1 for a row that may look at nothing."""
-    mean_distance: Float[Tensor, "batch heads queries"]
-    """Σₖ P |query − key|, in positions."""
-    mass_received: Float[Tensor, "batch heads keys"]
-    """Σ over queries of P: how much a key is looked at."""
-    block_map: Float[Tensor, "batch heads row_cells key_cells"]
-    """Weight from a run of queries to a run of keys, a mean over the queries; P itself for at most 128 positions."""
+    of: str
+    """"query": (batch, heads, queries, …); "key": (batch, heads, keys); "map": (batch, heads, row_cells, key_cells)."""
+    unit: str
+    says: str
+
+
+STATISTICS = {
+    "entropy_bits": Definition("query", "bits", "−Σₖ |P| log₂ |P|: 0 looks at one key, log₂(keys) at all alike"),
+    "evenness": Definition(
+        "query", "share", "entropy / log₂(permitted keys): 1 looks at all alike; NaN where one key is permitted"
+    ),
+    "permitted_keys": Definition("query", "keys", "how many keys the query may look at"),
+    "logsumexp": Definition("query", "nats", "log Σₖ exp S over the permitted keys; −inf where there is none"),
+    "largest_logit": Definition("query", "nats", "maxₖ S over the permitted keys; −inf where there is none"),
+    "top_weights": Definition("query", "share", "the `top_keys` largest |P| of a row, largest first; 0 where there are fewer"),
+    "top_keys": Definition("query", "position", "the keys that have them; −1 where there are fewer"),
+    "total_weight": Definition("query", "share", "Σₖ |P|: 1 for a softmax, less where a sink takes a share"),
+    "mean_distance": Definition("query", "positions", "Σₖ |P| d / Σₖ |P|"),
+    "distance_spread": Definition("query", "positions", "standard deviation of d under |P| / Σₖ |P|"),
+    "sink_share": Definition("query", "share", "Σ of |P| over the first `sink_keys` keys"),
+    "window_share": Definition("query", "share", "Σ of |P| over the keys with d ≤ `window`"),
+    "previous_share": Definition("query", "share", "|P| of the key just before the query; 0 for the first"),
+    "segment_shares": Definition("query", "share", "Σ of |P| over the keys of each segment: (batch, heads, queries, segments)"),
+    "mass_received": Definition("key", "queries", "Σ of P over the queries: how much a key is looked at"),
+    "block_map": Definition(
+        "map", "share", f"weight from a run of queries to a run of keys, a mean over the queries; P itself up to {MAP_CELLS}"
+    ),
+}
+"""Every statistic by name. `segment_shares` is there where segments were given, `aligned_shares` where alignments were."""
+
+MEANS = [
+    "entropy_bits",
+    "evenness",
+    "permitted_keys",
+    "logsumexp",
+    "largest_logit",
+    "largest_weight",
+    "total_weight",
+    "mean_distance",
+    "distance_spread",
+    "sink_share",
+    "window_share",
+    "previous_share",
+]
+"""What has a mean over queries: one number a query."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What to measure, and the numbers that the definitions leave open. Raises InputError for what cannot be."""
+
+    names: tuple[str, ...] = tuple(STATISTICS)
+    top_keys: int = 1
+    sink_keys: int = 1
+    window: int = 8
+    segments: Int[Tensor, "#batch keys"] | None = None
+    """Number of the segment that each key belongs to, from 0."""
+    alignments: Mapping[str, Int[Tensor, "#batch queries"]] = field(default_factory=dict)
+    """Under a name, a key for each query; −1 for none. `aligned_shares[name]` is |P| there."""
+    rectangles: tuple[tuple[range, range], ...] = ()
+    """Runs of (queries, keys) of which P itself is kept."""
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.names if name not in STATISTICS]:
+            raise InputError(f"No statistic is called {unknown[0]!r}. Known: {', '.join(STATISTICS)}.")
+        for name, least in (("top_keys", 1), ("sink_keys", 0), ("window", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+
+    @property
+    def num_segments(self) -> int:
+        """How many segments the keys have; 0 without."""
+        return 0 if self.segments is None else int(self.segments.max()) + 1
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one call looked at: the values that were asked for, by the names of STATISTICS, also as attributes. On the CPU."""
+
+    values: Mapping[str, Tensor]
     is_live: Bool[Tensor, "batch heads queries"]
-    """False for rows that may look at nothing (padding): they stay out of every mean."""
+    """False for rows that may look at nothing (padding) or were not sampled: they stay out of every mean."""
+    aligned_shares: Mapping[str, Float[Tensor, "batch heads queries"]] = field(default_factory=dict)
+    """Under the name of each alignment, |P| of each query's key; NaN for a query without one."""
+    rectangles: tuple[Float[Tensor, "batch heads rows columns"], ...] = ()
+    """P over the runs that were asked for."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why a statistic that was asked for has no value."""
+
+    def __getattr__(self, name: str) -> Tensor:
+        values: Mapping[str, Tensor] = self.__dict__.get("values", {})
+        if name in values:
+            return values[name]
+        if name in STATISTICS:
+            raise InputError(f"{name} was not measured: {self.missing.get(name, 'it was not asked for, see statistics=')}.")
+        raise AttributeError(name)
+
+    @property
+    def largest_weight(self) -> Float[Tensor, "batch heads queries"]:
+        """maxₖ |P|."""
+        return self.top_weights[..., 0]
+
+    @property
+    def largest_key(self) -> Int[Tensor, "batch heads queries"]:
+        """The key that has the largest weight; −1 for a row that may look at nothing."""
+        return self.top_keys[..., 0]
 
     def head_means(self) -> dict[str, Float[Tensor, " heads"]]:
-        """Entropy, largest weight and distance of each head, over all live rows of the batch."""
-        count = self.is_live.sum((0, 2)).clamp(min=1)
-        names = ("entropy_bits", "largest_weight", "mean_distance")
-        return {name: (getattr(self, name) * self.is_live).sum((0, 2)) / count for name in names}
+        """Means of each head over all live rows of the batch, of every statistic that has one."""
+        return {name: sums / counts.clamp(min=1) for name, (sums, counts) in self.head_sums().items()}
+
+    def of_queries(self) -> dict[str, Float[Tensor, "batch heads queries"]]:
+        """What has a mean over queries, by name."""
+        known = {*self.values, *(("largest_weight",) if "top_weights" in self.values else ())}
+        return {name: getattr(self, name) for name in MEANS if name in known} | dict(self.aligned_shares)
+
+    def head_sums(self) -> dict[str, tuple[Float[Tensor, " heads"], Float[Tensor, " heads"]]]:
+        """Sum over the live rows that have a value, and their number, in float64."""
+        rows = self.of_queries()
+        counted = {name: self.is_live & ~value.isnan() for name, value in rows.items()}
+        return {name: (_sum_of(rows[name], one), one.sum((0, 2)).double()) for name, one in counted.items()}
+
+
+def _sum_of(value: Tensor, counted: Tensor) -> Tensor:
+    return torch.where(counted, value, 0).double().sum((0, 2))
 
 
 def cell_width(length: int) -> int:
@@ -50,71 +156,6 @@ def cell_width(length: int) -> int:
     return max(1, math.ceil(length / MAP_CELLS))
 
 
-@torch.no_grad()
-def measure(call: Call) -> Statistics:
-    """Exact statistics of a call, in float32 or wider; time of one explicit pass, O(queries + keys) memory."""
-    call = _widened(call)
-    batch, heads, queries, keys = call.shape
-    blank = call.query.new_zeros
-    rows = {name: blank(batch, heads, queries) for name in ("entropy", "largest", "distance")}
-    largest_key = torch.full((batch, heads, queries), -1, device=call.query.device)
-    received = blank(batch, heads, keys)
-    wide, high = cell_width(keys), cell_width(queries)
-    cells = blank(batch, heads, math.ceil(queries / high), math.ceil(keys / wide))
-    for block in call.blocks():
-        weights = call.part(block).weights()
-        query_at, key_at = _positions(block, weights.device)
-        found = _row_statistics(weights, query_at, key_at)
-        Side.ROWS.add(largest_key, block, found.pop("largest_key") + 1)
-        for name, value in found.items():
-            Side.ROWS.add(rows[name], block, value)
-        Side.KEYS.add(received, block, weights.sum(2))
-        into_keys = blank(*weights.shape[:3], cells.shape[3]).index_add_(3, key_at // wide, weights)
-        cells[block.batch.start : block.batch.stop].index_add_(2, query_at // high, into_keys)
-    live = (rows["largest"] > 0).cpu()
-    in_cell = torch.zeros(batch, heads, cells.shape[2], dtype=cells.dtype)
-    in_cell.index_add_(2, torch.arange(queries) // high, live.to(cells.dtype))
-    return Statistics(
-        entropy_bits=rows["entropy"].cpu(),
-        largest_weight=rows["largest"].cpu(),
-        largest_key=largest_key.cpu(),
-        mean_distance=rows["distance"].cpu(),
-        mass_received=received.cpu(),
-        block_map=cells.cpu() / in_cell.clamp(min=1)[..., None],
-        is_live=live,
-    )
-
-
-def _positions(block: Block, device: torch.device) -> tuple[Tensor, Tensor]:
-    keys = block.keys
-    keys = torch.arange(keys.start, keys.stop) if isinstance(keys, range) else keys
-    return torch.arange(block.rows.start, block.rows.stop, device=device), keys.to(device)
-
-
-def _row_statistics(
-    weights: Float[Tensor, "batch heads rows seen"], query_at: Int[Tensor, " rows"], key_at: Int[Tensor, " seen"]
-) -> dict[str, Tensor]:
-    size = weights.abs()
-    largest, place = size.max(-1)
-    return {
-        "entropy": torch.special.entr(size).sum(-1) / math.log(2),
-        "largest": largest,
-        "largest_key": torch.where(largest > 0, key_at[place], -1),
-        "distance": (weights * (query_at[:, None] - key_at).abs()).sum(-1),
-    }
-
-
-def _widened(call: Call) -> Call:
-    """The call detached, and in float32 where it came in half precision."""
-
-    def widen(x: Tensor) -> Tensor:
-        return x.detach().float() if x.dtype in (torch.float16, torch.bfloat16) else x.detach()
-
-    return Call(
-        call.mechanism,
-        widen(call.query),
-        widen(call.key),
-        widen(call.value),
-        call.mask,
-        widen(call.bias) if isinstance(call.bias, Tensor) else call.bias,
-    )
+def num_cells(length: int) -> int:
+    """Cells of a block map along a side of `length` positions."""
+    return math.ceil(length / cell_width(length))
