@@ -112,7 +112,7 @@ def test_multihead_attention_of_pytorch_is_read_exactly(made, called, is_trainin
     x = torch.randn(2, 5, 8, dtype=torch.float64)
     with torch.set_grad_enabled(is_training):
         out, weights = model(x, x, x, average_attn_weights=False, **called)
-        with regard.watch(model) as lens:
+        with regard.watch(model, keep=None) as lens:
             same, _ = model(x, x, x, average_attn_weights=False, **called)
             model(x, x, x, need_weights=False, **called)
     assert torch.equal(out, same)
@@ -127,7 +127,7 @@ def test_multihead_attention_of_pytorch_is_read_exactly(made, called, is_trainin
 def test_cross_attention_length_first_and_unbatched_are_read():
     model = nn.MultiheadAttention(8, 2).double()
     x, memory = torch.randn(4, 2, 8, dtype=torch.float64), torch.randn(6, 2, 8, dtype=torch.float64)
-    with regard.watch(model) as lens:
+    with regard.watch(model, keep=None) as lens:
         _, weights = model(x, memory, memory, average_attn_weights=False)
         _, single = model(x[:, 0], memory[:, 0], memory[:, 0], average_attn_weights=False)
     torch.testing.assert_close(lens.readings[0].statistics.block_map, weights.detach(), **EXACT)
@@ -219,17 +219,18 @@ def test_the_mode_comes_back_after_a_module_that_must_not_see_it():
 
 
 def test_what_cannot_be_read_is_said():
-    nested = torch.nested.nested_tensor([torch.randn(2, 3, 4), torch.randn(2, 5, 4)], layout=torch.strided)
-    with regard.watch(nn.Identity()) as lens:
-        F.scaled_dot_product_attention(nested, nested, nested)
-    assert lens.unseen == [("(outside the model)", "nested tensors given to scaled_dot_product_attention are not read yet")]
-    assert "not seen: nested tensors" in lens.summary()
+    x, message = torch.randn(1, 1, 3, 4), r"No attention was seen in Identity: in \(outside the model\), the kernel aten"
+    with pytest.warns(UserWarning, match=message), regard.watch(nn.Identity()) as lens:
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(x, x, x)
+    ((layer, reason),) = lens.unseen
+    assert layer == "(outside the model)"
+    assert "was called by its own name: call scaled_dot_product_attention" in reason
 
 
 def test_means_run_over_all_calls_and_queries():
     model = Fused()
     short, long = torch.randn(1, 2, 8, dtype=torch.float64), torch.randn(1, 6, 8, dtype=torch.float64)
-    with regard.watch(model) as lens:
+    with regard.watch(model, keep=None) as lens:
         model(short)
         model(long)
     one, other = (reading.statistics.entropy_bits[0] for reading in lens.readings)
@@ -239,7 +240,7 @@ def test_means_run_over_all_calls_and_queries():
 
 
 def test_a_layer_that_was_not_seen_is_answered_with_those_that_were():
-    with regard.watch(nn.Identity()) as lens:
+    with pytest.warns(UserWarning, match="it was not called. Call the model inside"), regard.watch(nn.Identity()) as lens:
         pass
     with pytest.raises(regard.InputError, match=r"No attention was seen in 'x'. Seen: nothing"):
         lens["x"]

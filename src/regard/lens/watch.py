@@ -1,184 +1,167 @@
-"""See every attention call of a model from outside: no flag, no hook and no edit inside it."""
+"""See every attention call of a model from outside: no flag and no edit inside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+from torch import nn
+from torch.overrides import _get_current_function_mode_stack
 
-from regard.attention.call import Call
-from regard.attention.mechanism import run
 from regard.errors import InputError
-from regard.lens import calls
-from regard.lens.statistics import Statistics, measure
+from regard.lens.readers.frames import Frame
+from regard.lens.readers.pytorch import fused_reader
+from regard.lens.record import Lens, Reading
+from regard.lens.statistics import Wanted
+from regard.lens.watcher import DYNAMO, OUTSIDE, Options, Watcher
+
+__all__ = ["Lens", "Reading", "Watch", "watch"]
+
+RAN_EAGERLY = "Compiled modules ran eagerly while they were watched; afterwards they run compiled again."
 
 
-@dataclass(frozen=True)
-class Reading:
-    """One attention call: the path of the module it ran in, and what it looked at."""
-
-    layer: str
-    statistics: Statistics
-    shape: tuple[int, int, int, int]
-    """(batch, heads, queries, keys)."""
-
-
-@dataclass
-class Lens:
-    """What `watch` saw, in order of the calls."""
-
-    readings: list[Reading] = field(default_factory=list)
-    unseen: list[tuple[str, str]] = field(default_factory=list)
-    """(layer, reason) for calls that were not read: never a guess."""
-
-    @property
-    def layers(self) -> list[str]:
-        """Paths of the modules that called attention, in order of first call."""
-        return list(dict.fromkeys(reading.layer for reading in self.readings))
-
-    def __getitem__(self, layer: str) -> Reading:
-        """The latest reading of a layer."""
-        for reading in reversed(self.readings):
-            if reading.layer == layer:
-                return reading
-        raise InputError(f"No attention was seen in {layer!r}. Seen: {', '.join(self.layers) or 'nothing'}.")
-
-    def head_means(self) -> dict[str, dict[str, Float[Tensor, " heads"]]]:
-        """Per layer, the means of its heads over all calls, each query counted once, padding left out."""
-        means: dict[str, dict[str, Tensor]] = {}
-        for layer in self.layers:
-            seen = [reading.statistics for reading in self.readings if reading.layer == layer]
-            counts = [statistics.is_live.sum((0, 2)) for statistics in seen]
-            total = torch.stack(counts).sum(0).clamp(min=1)
-            each = [statistics.head_means() for statistics in seen]
-            means[layer] = {
-                name: sum(mean[name] * count for mean, count in zip(each, counts, strict=True)) / total for name in each[0]
-            }
-        return means
-
-    def summary(self) -> str:
-        """A table, a line a head: entropy, largest weight and distance, means over all that was seen."""
-        lines = [f"{'layer':<40} head  entropy_bits  largest_weight  mean_distance"]
-        for layer, means in self.head_means().items():
-            columns = zip(*(means[name].tolist() for name in ("entropy_bits", "largest_weight", "mean_distance")), strict=True)
-            lines += [f"{layer:<40} {h:>4}  {e:>12.3f}  {w:>14.3f}  {d:>13.2f}" for h, (e, w, d) in enumerate(columns)]
-        lines += [f"{layer:<40} not seen: {reason}" for layer, reason in self.unseen]
-        return "\n".join(lines)
-
-
-@contextmanager
-def watch(model: nn.Module) -> Iterator[Lens]:
+def watch(
+    model: nn.Module,
+    statistics: Wanted | Sequence[str] | None = None,
+    *,
+    layers: str | Sequence[str] = "*",
+    heads: Sequence[int] | None = None,
+    sample: int | None = None,
+    keep: int | None = 1,
+    keep_calls: bool = False,
+) -> Watch:
     """While active, every attention call of `model` is read exactly; its outputs stay the same to the bit.
 
-    Sees scaled_dot_product_attention, nn.MultiheadAttention (also inside nn.TransformerEncoder, on its fast path too)
-    and our own mechanisms, in training or not. Weights are read before dropout. Costs an explicit pass over the
-    weights for each call, in O(queries + keys) memory.
+    `statistics` are names of `STATISTICS`, or a `Wanted` that also sets their numbers (top_keys, window, …); `layers` are
+    patterns of module paths ("encoder.*"); `heads` are the heads to measure. With `sample=n`, n blocks of 64 queries of each
+    call are read: unbiased, with standard errors. Means run over all calls; the latest `keep` of each layer stay whole (None:
+    all). With `keep_calls`, vectors stay too, and exact weights can be read later. Weights are read before dropout, padded
+    queries are left out, compiled modules run eagerly meanwhile. Raises InputError for what cannot be.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"watch needs a torch.nn.Module to look into, got {type(model).__name__}.")
-    watcher = _Watcher({module: name for name, module in model.named_modules()})
-    restore = [_wrap(module, name, watcher) for name, module in model.named_modules()]
-    try:
-        with watcher:
-            yield watcher.lens
-    finally:
-        for undo in restore:
-            undo()
+    _check(heads, sample, keep)
+    wanted = statistics if isinstance(statistics, Wanted) else Wanted() if statistics is None else Wanted(tuple(statistics))
+    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
+    options = Options(wanted, patterns, None if heads is None else tuple(heads), sample, keep_calls)
+    return Watch(model, Lens(keep, wanted.window), options)
 
 
-class _Watcher(TorchFunctionMode):
-    """Reads the calls that PyTorch's override protocol shows, and knows which module is running."""
-
-    def __init__(self, names: dict[nn.Module, str]) -> None:
-        super().__init__()
-        self.lens, self.names = Lens(), names
-        self.path: list[str] = []
-        self.is_active = False
-
-    def __enter__(self) -> _Watcher:
-        self.is_active = True
-        return super().__enter__()
-
-    def __exit__(self, *exception: Any) -> None:
-        self.is_active = False
-        super().__exit__(*exception)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)  # the mode is off in here, so nothing is read twice
-        if func in _READERS:
-            layer = self.names.get(args[0]) if func is run else None
-            self.read(layer or self.running, lambda: _READERS[func](*args, **kwargs))
-        return out
-
-    @property
-    def running(self) -> str:
-        """Path of the innermost module that runs."""
-        return self.path[-1] if self.path else "(outside the model)"
-
-    def read(self, layer: str, find_call: Callable[[], Call]) -> None:
-        """Measure a call, or keep the reason why it cannot be."""
-        try:
-            call = find_call()
-        except calls.NotSeen as reason:
-            self.lens.unseen.append((layer, str(reason)))
-        else:
-            self.lens.readings.append(Reading(layer, measure(call), call.shape))
-
-    @property
-    def num_met(self) -> int:
-        """Calls met so far, read or not."""
-        return len(self.lens.readings) + len(self.lens.unseen)
-
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Out of the way: PyTorch's fused paths ask whether a mode is on, and give it up if so."""
-        if not self.is_active:
-            yield
-            return
-        self.__exit__(None, None, None)
-        try:
-            yield
-        finally:
-            self.__enter__()
+def _check(heads: Sequence[int] | None, sample: int | None, keep: int | None) -> None:
+    if heads is not None and (not heads or min(heads) < 0):
+        raise InputError(f"heads must name at least one head, counted from 0, got {list(heads)}.")
+    for name, number, least in (("sample", sample, 1), ("keep", keep, 0)):
+        if number is not None and number < least:
+            raise InputError(f"{name} must be at least {least}, or None, got {number}.")
 
 
-_READERS: dict[Any, Callable[..., Call]] = {
-    F.scaled_dot_product_attention: calls.from_scaled_dot_product,
-    F.multi_head_attention_forward: calls.from_multi_head_forward,
-    run: calls.from_mechanism,
-}
+class Watch:
+    """What `with watch(model) as lens` enters, once; nothing of it is left in the model afterwards."""
+
+    def __init__(self, model: nn.Module, lens: Lens, options: Options) -> None:
+        self.model, self.lens, self.options = model, lens, options
+        self.watcher: Watcher | None = None
+        self.hooks = ExitStack()
+
+    def __enter__(self) -> Lens:
+        if self.watcher is not None:
+            raise InputError("This watch was closed; what it saw is in its lens. Call regard.watch again for a new one.")
+        stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+        if any(isinstance(mode, Watcher) for mode in stack) or any(_is_watched(module) for module in self.model.modules()):
+            raise InputError("A watch is active already: close it before another is opened, or read all from one lens.")
+        named = {module: _path(name) for name, module in self.model.named_modules() if not _is_wrapper(module)}
+        names = {module: name or type(module).__name__ for module, name in named.items()}
+        self.watcher = Watcher(self.lens, names, self.options)
+        with ExitStack() as hooks:
+            for module, name in names.items():
+                if isinstance(module, torch.jit.ScriptModule):
+                    self.lens.notes.append(f"{name} is TorchScript, which runs outside Python: attention in it is not seen.")
+                else:
+                    hooks.callback(_wrap(module, name, self.watcher))
+            hooks.callback(self.watcher.matrices.forget)
+            hooks.enter_context(self.watcher.hooks)
+            self.watcher.catch_up()
+            hooks.enter_context(self.watcher)
+            self.hooks = hooks.pop_all()
+        return self.lens
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: Any) -> None:
+        self.hooks.close()
+        assert self.watcher is not None
+        self._note(self.watcher)
+        if kind is None and not self.lens.layers and not self.lens.gates:
+            warnings.warn(self._nothing(self.watcher), UserWarning, stacklevel=2)
+
+    def _note(self, watcher: Watcher) -> None:
+        """Tell what the numbers alone do not."""
+        for paths, shape in watcher.matrices.unread.items():
+            if watcher.is_asked(layer := paths[-1] if paths else OUTSIDE):
+                watcher.unseen(layer, f"a softmax over {shape} did not multiply values in a way that is read")
+        for pattern in self.options.layers:
+            if watcher.num_met and pattern not in watcher.matched:
+                self.lens.notes.append(f"layers={pattern!r} matched no layer that called attention.")
+        if any(_is_wrapper(module) or module._compiled_call_impl is not None for module in self.model.modules()):
+            self.lens.notes.append(RAN_EAGERLY)
+        elif DYNAMO in sys.modules and DYNAMO not in watcher.caught:
+            self.lens.notes.append("What was compiled inside the watch was not seen: compile the model before it.")
+
+    def _nothing(self, watcher: Watcher) -> str:
+        """Why the lens is empty, and what to do."""
+        start = f"No attention was seen in {type(self.model).__name__}: "
+        if self.lens.unseen:
+            layer, reason = self.lens.unseen[0]
+            return f"{start}in {layer}, {reason}. All reasons are in lens.unseen."
+        if watcher.num_met:
+            return f"{start}layers={list(self.options.layers)} matched none of its layers that called attention."
+        if not watcher.num_passes:
+            return f"{start}it was not called. Call the model inside the `with` block."
+        return (
+            f"{start}it calls none of PyTorch's attention functions, and multiplies no softmax by values. Attention of another "
+            "form is seen if it is computed by torch.nn.functional.scaled_dot_product_attention or a mechanism of regard."
+        )
 
 
-def _wrap(module: nn.Module, name: str, watcher: _Watcher) -> Callable[[], None]:
+def _path(name: str) -> str:
+    """A module's path as if nothing were compiled."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def _is_wrapper(module: nn.Module) -> bool:
+    """Is it what torch.compile puts around a module? Told by name, for the class is slow to import."""
+    return type(module).__name__ == "OptimizedModule" and hasattr(module, "_orig_mod")
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return hasattr(vars(module).get("forward"), "regard_watcher")
+
+
+def _wrap(module: nn.Module, name: str, watcher: Watcher) -> Callable[[], None]:
     """Let the watcher know when this module runs; returns what undoes it."""
     forward, had_own = module.forward, "forward" in vars(module)
-    find_fused = calls.FUSED_MODULES.get(type(module))
+    find_fused = fused_reader(module)
 
     @wraps(forward)
     def watched(*args: Any, **kwargs: Any) -> Any:
-        watcher.path.append(name or type(module).__name__)
-        before = watcher.num_met
-        try:
+        if torch.compiler.is_compiling() or not watcher.is_here:
+            return forward(*args, **kwargs)
+        with watcher.inside(Frame(module, name, args, kwargs)):
             if find_fused is None:
-                return forward(*args, **kwargs)
+                with watcher.resumed():
+                    return forward(*args, **kwargs)
+            before = watcher.num_met
             with watcher.suspended():
                 out = forward(*args, **kwargs)
                 if watcher.num_met == before:  # nothing inside was seen: it ran as one kernel
-                    for child, find_call in find_fused(module, *args, **kwargs):
-                        watcher.read(f"{watcher.running}.{child}".strip("."), find_call)
-                return out
-        finally:
-            watcher.path.pop()
+                    for child, find in find_fused(module, *args, **kwargs):
+                        watcher.read(find, watcher.names.get(module.get_submodule(child), name))
+            return out
 
+    watched.regard_watcher = watcher  # type: ignore[attr-defined]
     module.forward = watched  # type: ignore[method-assign]
 
     def undo() -> None:

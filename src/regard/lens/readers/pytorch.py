@@ -1,9 +1,10 @@
-"""What others call attention, read as a `Call`: one reader a function or module of PyTorch."""
+"""Attention of PyTorch itself: its functions, its modules, and the layers that run as one kernel."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,20 +14,9 @@ from torch.nn import functional as F
 
 from regard.attention.call import Call
 from regard.attention.masks import Mask, causal, dense, everything, padding
-from regard.attention.mechanism import Mechanism
 from regard.attention.multihead import split_heads
 from regard.attention.scaled_dot import ScaledDot
-
-
-class NotSeen(Exception):
-    """Why a call could not be read exactly."""
-
-
-def from_mechanism(
-    mechanism: Mechanism, query: Tensor, key: Tensor, value: Tensor, mask: Mask = everything, **options: Any
-) -> Call:
-    """A call of one of our mechanisms."""
-    return Call(mechanism, query, key, value, mask, options.get("bias"))
+from regard.lens.readers.found import Found, FoundCall, NotSeen, least_allowed
 
 
 def from_scaled_dot_product(
@@ -38,26 +28,81 @@ def from_scaled_dot_product(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> Call:
-    """torch.nn.functional.scaled_dot_product_attention, all its arguments; the weights before dropout."""
-    if query.is_nested:
-        raise NotSeen("nested tensors given to scaled_dot_product_attention are not read yet")
+) -> FoundCall:
+    """torch.nn.functional.scaled_dot_product_attention, all its arguments; the weights before dropout.
+
+    `is_causal` counts from the first key, as PyTorch defines it.
+    """
+    if any(x.is_nested for x in (query, key, value)):
+        return _from_nested(query, key, value, attn_mask, is_causal, scale)
     lead = query.shape[:-3] if enable_gqa else torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
     query, key, value = (_four_sided(x if enable_gqa else x.expand(*lead, *x.shape[-2:])) for x in (query, key, value))
-    mask: Mask = causal if is_causal else everything
-    bias = None
+    if attn_mask is None:
+        call = Call(ScaledDot(scale), query, key, value, causal if is_causal else everything)
+        return FoundCall(as_cast(call), first_query=0 if is_causal else None)
+    lead = (*lead, query.shape[1]) if enable_gqa else lead
+    allowed, bias = split(_aligned(attn_mask, lead))
+    mask = everything if allowed is None else dense(allowed)
+    return FoundCall(as_cast(Call(ScaledDot(scale), query, key, value, mask, bias)), allowed)
+
+
+def _aligned(mask: Tensor, lead: Sequence[int]) -> Tensor:
+    """A mask that broadcasts to (*lead, queries, keys), with four sides as its vectors have."""
+    mask = mask[(None,) * (len(lead) + 2 - mask.dim())]
+    return _four_sided(mask.expand(*lead[:-1], *mask.shape[-3:]) if len(lead) > 2 else mask)
+
+
+def as_cast(call: Call) -> Call:
+    """The call with its vectors as autocast hands them to a kernel."""
+    device = call.query.device.type
+    if not torch.is_autocast_enabled(device) or call.query.dtype == torch.float64:
+        return call
+    dtype = torch.get_autocast_dtype(device)
+    bias = call.bias.to(dtype) if isinstance(call.bias, Tensor) else call.bias
+    return replace(call, query=call.query.to(dtype), key=call.key.to(dtype), value=call.value.to(dtype), bias=bias)
+
+
+def split(given: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """A mask of PyTorch as who may look at whom, and what is added to the scores.
+
+    Half the least number of a type, or less, stands for "may not look". Sides that are repeated are not written out.
+    """
+    for axis in range(given.dim()):
+        if given.stride(axis) == 0 and given.shape[axis] > 1:
+            given = given.narrow(axis, 0, 1)
+    if given.dtype == torch.bool:
+        return given, None
+    allowed = given > least_allowed(given.dtype)
+    if allowed.all():
+        return None, given
+    added = given.masked_fill(~allowed, 0)
+    return allowed, added if added.any() else None
+
+
+def _from_nested(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: float | None
+) -> FoundCall:
+    """Sequences of unequal lengths, (heads, length, head_dim) each, side by side with padding that nobody looks at."""
     if attn_mask is not None:
-        lead = (*lead, query.shape[1]) if enable_gqa else lead
-        attn_mask = attn_mask if attn_mask.dim() <= 4 else attn_mask.expand(*lead, *attn_mask.shape[-2:])
-        mask, bias = _joined(mask, _four_sided(attn_mask), allows_true=True)
-    return Call(ScaledDot(scale), query, key, value, mask, bias)
+        raise NotSeen("nested tensors with a mask, given to scaled_dot_product_attention, are not read")
+    rows = [x.unbind() for x in (query, key, value)]
+    lengths = [torch.tensor([x.shape[1] for x in part], device=query.device) for part in rows]
+    query, key, value = (_padded(part) for part in rows)
+    mask = padding(lengths[1], lengths[0])
+    call = Call(ScaledDot(scale), query, key, value, causal & mask if is_causal else mask)
+    return FoundCall(as_cast(call), first_query=0)
 
 
-def from_multi_head_forward(*args: Any, **kwargs: Any) -> Call:
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    longest = max(x.shape[1] for x in parts)
+    return torch.stack([F.pad(x, (0, 0, 0, longest - x.shape[1])) for x in parts])
+
+
+def from_multi_head_forward(*args: Any, **kwargs: Any) -> FoundCall:
     """torch.nn.functional.multi_head_attention_forward: (length, batch, d_model), its heads projected again."""
     given = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
     given.apply_defaults()
-    return _from_arguments(SimpleNamespace(**given.arguments))
+    return FoundCall(_from_arguments(SimpleNamespace(**given.arguments)))
 
 
 def _from_arguments(given: SimpleNamespace) -> Call:
@@ -72,7 +117,7 @@ def _from_arguments(given: SimpleNamespace) -> Call:
     elif given.attn_mask is not None:
         sides = given.attn_mask
         sides = sides.unflatten(0, (-1, given.num_heads)) if sides.dim() == 3 else sides[None, None]
-        mask, bias = _joined(mask, F.pad(sides, (0, num_extra)), allows_true=False)
+        mask, bias = _joined(F.pad(sides, (0, num_extra)))
     if given.key_padding_mask is not None:
         mask, bias = _with_padding(mask, bias, given.key_padding_mask, num_extra, given.query is given.key)
     return Call(ScaledDot(), query, key, key, mask, bias)
@@ -95,7 +140,7 @@ def _projected(given: SimpleNamespace) -> tuple[Tensor, Tensor]:
     return split_heads(query.transpose(0, 1), head_dim), split_heads(key.transpose(0, 1), head_dim)
 
 
-def _from_multi_head_module(module: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> Call:
+def _from_multi_head_module(module: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> FoundCall:
     given = inspect.signature(nn.MultiheadAttention.forward).bind(module, *args, **kwargs).arguments
     query, key, value = (given.pop(name) for name in ("query", "key", "value"))
     given.pop("self")
@@ -129,37 +174,43 @@ def _from_fused_layer(
     src_mask: Tensor | None = None,
     src_key_padding_mask: Tensor | None = None,
     is_causal: bool = False,
-) -> Call:
+) -> FoundCall:
     """A layer that ran as one fused kernel, so that its self_attn was never called."""
     lengths = None
     if src.is_nested:
         lengths = torch.tensor([len(row) for row in src.unbind()], device=src.device)
         src = torch.nested.to_padded_tensor(src, 0.0)
     x = layer.norm1(src) if layer.norm_first else src
-    call = _from_multi_head_module(
+    found = _from_multi_head_module(
         layer.self_attn, x, x, x, attn_mask=src_mask, key_padding_mask=src_key_padding_mask, is_causal=is_causal
     )
     if lengths is None:
-        return call
-    return Call(call.mechanism, call.query, call.key, call.value, call.mask & padding(lengths, lengths), call.bias)
+        return found
+    return replace(found, call=replace(found.call, mask=found.call.mask & padding(lengths, lengths)))
 
 
-Found = Iterator[tuple[str, Callable[[], Call]]]
+Fused = Iterator[tuple[str, Callable[[], Found]]]
 
 
-def _in_multi_head(module: nn.Module, *args: Any, **kwargs: Any) -> Found:
+def _in_multi_head(module: nn.Module, *args: Any, **kwargs: Any) -> Fused:
     yield "", lambda: _from_multi_head_module(module, *args, **kwargs)  # type: ignore[arg-type]
 
 
-def _in_encoder_layer(module: nn.Module, *args: Any, **kwargs: Any) -> Found:
+def _in_encoder_layer(module: nn.Module, *args: Any, **kwargs: Any) -> Fused:
     yield "self_attn", lambda: _from_fused_layer(module, *args, **kwargs)  # type: ignore[arg-type]
 
 
-def _in_encoder(module: nn.Module, *args: Any, **kwargs: Any) -> Found:
+def _in_encoder(module: nn.Module, *args: Any, **kwargs: Any) -> Fused:
     yield from ()
 
 
-FUSED_MODULES: dict[type, Callable[..., Found]] = {
+def fused_reader(module: nn.Module) -> Callable[..., Fused] | None:
+    """What reads a module that PyTorch may run as one kernel, by the class that wrote its forward."""
+    writer = next(one for one in type(module).__mro__ if "forward" in vars(one))
+    return FUSED_MODULES.get(writer)
+
+
+FUSED_MODULES: dict[type, Callable[..., Fused]] = {
     nn.MultiheadAttention: _in_multi_head,
     nn.TransformerEncoderLayer: _in_encoder_layer,
     nn.TransformerEncoder: _in_encoder,
@@ -173,12 +224,10 @@ def _four_sided(x: Tensor) -> Tensor:
     return x.unsqueeze(1) if x.dim() == 3 else x.flatten(0, x.dim() - 4)
 
 
-def _joined(mask: Mask, given: Tensor, *, allows_true: bool) -> tuple[Mask, Tensor | None]:
-    """A mask tensor of PyTorch, boolean or added to the scores, as our mask and bias."""
-    if given.dtype != torch.bool:
-        return mask, given
-    allowed = dense(given if allows_true else ~given)
-    return (allowed if mask == everything else mask & allowed), None
+def _joined(given: Tensor) -> tuple[Mask, Tensor | None]:
+    """A mask of nn.MultiheadAttention, where a boolean True hides, as our mask and bias."""
+    allowed, bias = split(~given if given.dtype == torch.bool else given)
+    return (everything if allowed is None else dense(allowed)), bias
 
 
 def _with_padding(
@@ -186,11 +235,11 @@ def _with_padding(
 ) -> tuple[Mask, Tensor | None]:
     """Padding joined in; where queries are the keys, padded queries are left out too."""
     hidden = key_padding_mask if key_padding_mask.dim() == 2 else key_padding_mask[None]
-    is_hidden = hidden if hidden.dtype == torch.bool else hidden == float("-inf")
+    is_hidden = hidden if hidden.dtype == torch.bool else hidden <= least_allowed(hidden.dtype)
     if hidden.dtype != torch.bool:
-        added = F.pad(hidden, (0, num_extra))[:, None, None]
+        added = F.pad(hidden.masked_fill(is_hidden, 0), (0, num_extra))[:, None, None]
         bias = added if bias is None else bias + added
     allowed = ~F.pad(is_hidden, (0, num_extra))[:, None, None, :]
     if is_self:
         allowed = allowed & ~is_hidden[:, None, :, None]
-    return (dense(allowed) if mask == everything else mask & dense(allowed)), bias
+    return mask & dense(allowed), bias

@@ -1,0 +1,40 @@
+"""What functions that PyTorch's override protocol does not show need to know of a watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+
+from regard.lens.readers.found import Found
+
+
+class Watching(TorchFunctionMode):
+    """An active watch, as its readers see it."""
+
+    num_met = 0
+    """Calls that were met so far, read or not."""
+
+    def read(self, find: Callable[[], Found], layer: str = "") -> None:
+        """Measure a call of a layer, by default of the module that runs."""
+        raise NotImplementedError
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Run what stands in it as if there were no watch, compiled where it was compiled."""
+        raise NotImplementedError
+
+    def suspended(self) -> AbstractContextManager[None]:
+        """Let no function be read that runs in it."""
+        raise NotImplementedError
+
+    def expecting(self, heads: int, queries: int) -> AbstractContextManager[None]:
+        """The next call has so many heads and queries, in whatever shape a kernel is given them."""
+        raise NotImplementedError
+
+
+def current() -> Watching | None:
+    """The watch that is active where this is called, in this thread."""
+    stack: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return next((mode for mode in reversed(stack) if isinstance(mode, Watching)), None)
