@@ -46,7 +46,7 @@ def test_the_picture_is_the_alignment_of_every_sign(model_and_encoder):
     model, encoder = model_and_encoder
     picture = TASK.explain(encoder, model, DATES)[1]
     (layer,) = picture.layers
-    assert (layer["name"], layer["rows"], layer["columns"]) == ("attention", ISO_LENGTH, len(DATES[1].text))
+    assert (layer.name, layer.shape) == ("attention", (ISO_LENGTH, len(DATES[1].text)))
     assert "1979-05-03" in picture.note  # the truth, as the untrained model is wrong
     assert "".join(picture.keys) == DATES[1].text
 

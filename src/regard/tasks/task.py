@@ -108,6 +108,10 @@ class Task(ABC):
     def to_json(self, example: Any, prediction: Any) -> dict[str, Any]:
         """One line of `regard predict`."""
 
+    def faithfulness(self, run: Any, examples: Sequence[Any], most: int) -> dict[str, str]:
+        """How far pictures of what `run` predicts can be believed, tested on `most` predictions; lines of a report."""
+        return {}
+
     def worth_showing(self, examples: Sequence[Any]) -> Sequence[Any]:
         """Those that a report of a run should show: the first dozen."""
         return examples[:12]

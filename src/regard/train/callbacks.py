@@ -16,6 +16,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from regard.errors import Interrupted
 from regard.tasks.folder import write
 
+MONITORED = "attention/"
+"""How the names begin of what an attention monitor logs."""
+
 
 class RandomState(Callback):
     """Keeps torch's random state in each checkpoint: a resumed run draws what the run would have drawn."""
@@ -60,7 +63,7 @@ class Interruption(Callback):
 
 
 class Log(Callback):
-    """log.csv: a line a pass over the training data."""
+    """log.csv: a line a pass over the training data; after the FIELDS stands what an attention monitor found."""
 
     FIELDS = ("epoch", "step", "seconds", "train_loss", "learning_rate", "dev_score")
 
@@ -85,9 +88,10 @@ class Log(Callback):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         values = (trainer.current_epoch + 1, trainer.global_step, round(self.seconds, 2), metrics.get("train_loss"), rate)
-        self.rows.append(dict(zip(self.FIELDS, (*values, metrics.get(self.monitored)), strict=True)))
+        more = {name: round(value, 4) for name, value in metrics.items() if name.startswith(MONITORED)}
+        self.rows.append(dict(zip(self.FIELDS, (*values, metrics.get(self.monitored)), strict=True)) | more)
         text = io.StringIO()
-        table = csv.DictWriter(text, self.FIELDS)
+        table = csv.DictWriter(text, [*self.FIELDS, *sorted(set().union(*self.rows) - {*self.FIELDS})])
         table.writeheader()
         table.writerows(self.rows)
         write(self.path, text.getvalue())

@@ -8,10 +8,11 @@ import random
 import resource
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from regard.tasks.folder import Run
 from regard.tasks.task import Task
 from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState
 from regard.train.module import TaskModule
+from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
 
 HELD_OUT = 0.1
@@ -40,6 +42,8 @@ class Terms:
     seed: int = 0
     max_minutes: float | None = None
     is_resumed: bool = False
+    monitor_steps: int = 0
+    """Attention is read every so many steps; 0 is never."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +114,19 @@ def score(run: Run, examples: Sequence[Any]) -> dict[str, Any]:
     return run.task.score(examples, run.predict(examples))
 
 
-def write_report(run: Run, pictures: Sequence[Picture], path: Path, result: dict[str, Any] | None = None) -> None:
+def write_report(
+    run: Run,
+    pictures: Sequence[Picture],
+    path: Path,
+    result: dict[str, Any] | None = None,
+    facts: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """A page of where the model looks for each example."""
     if not pictures[0].layers:
         raise InputError("this model has no attention to look at: it was trained with --model.mechanism none.")
-    facts = {}
+    facts = dict(facts)
     if result:
-        facts = {
+        facts |= {
             run.task.metric.removesuffix("_percent").replace("_", " "): f"{result[run.task.metric]:.2f} % on {result['split']}",
             "training": f"{result['train_seconds']:,.0f} s",
             "parameters": f"{result['parameters']:,}",
@@ -177,6 +187,8 @@ def _callbacks(module: TaskModule, terms: Terms) -> list[Callback]:
     ]
     if options.average_decay:
         callbacks.append(EMAWeightAveraging(decay=options.average_decay))
+    if terms.monitor_steps:
+        callbacks.append(AttentionMonitor(terms.monitor_steps))
     if minutes is not None:
         callbacks.append(Timer(timedelta(minutes=minutes), verbose=False))
     return callbacks

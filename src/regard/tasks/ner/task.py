@@ -110,6 +110,14 @@ class Ner(Task):
             ],
         }
 
+    def faithfulness(self, run: Any, examples: Sequence[Sentence], most: int) -> dict[str, str]:
+        from regard.tasks.ner.faithfulness import faithfulness_of_run
+
+        try:
+            return faithfulness_of_run(run, examples, max_examples=most).facts()
+        except InputError as reason:  # no entity was found
+            return {"faithfulness": f"not tested: {reason}"}
+
     def explain(self, encoder: Any, model: "Model", examples: Sequence[Sentence]) -> list["Picture"]:
         from regard.lens.watch import watch
         from regard.tasks.folder import predict_one
