@@ -2,96 +2,74 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-import torch
-from torch import Tensor
+from regard.errors import InputError
+from regard.viewer.contents import contents
+from regard.viewer.picture import Extras, Image, Picture
+from regard.viewer.room import size_of, to_text
 
-from regard.lens.statistics import cell_width
-from regard.lens.watch import Lens, Reading
-
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What one input looked like through the lens: a page of the report."""
-
-    title: str
-    queries: list[str]
-    keys: list[str]
-    layers: list[dict[str, Any]]
-    note: str = ""
-    labels: list[str] = field(default_factory=list)
-    """One for each query, such as the tag that was predicted; or none."""
-
-    @classmethod
-    def of(
-        cls,
-        lens: Lens,
-        title: str,
-        keys: Sequence[str],
-        *,
-        queries: Sequence[str] | None = None,
-        note: str = "",
-        labels: Sequence[str] = (),
-    ) -> Picture:
-        """The last reading of each layer; of a batch, its first example. `queries` are the keys unless given."""
-        layers = [_layer(lens[layer]) for layer in lens.layers]
-        return cls(title, list(keys if queries is None else queries), list(keys), layers, note, list(labels))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as the script reads them."""
-        return vars(self)
+VERSION = 2
+"""Of the data that the script reads."""
+MAX_BYTES = 2_950_000
+SCRIPTS = (
+    *("dom", "unpack", "colour", "knowledge", "chart", "map", "pointer"),
+    *("overview", "text", "image", "token", "compare", "page", "viewer"),
+)
+"""Files of script, each using those before it."""
 
 
-def render(pictures: Sequence[Picture], *, title: str, facts: dict[str, str] | None = None) -> str:
-    """The page. Texts reach it as data and are only ever shown as text."""
-    folder = files("regard.viewer")
-    data = {"version": VERSION, "title": title, "facts": facts or {}, "pictures": [picture.to_json() for picture in pictures]}
-    page = (folder / "index.html").read_text(encoding="utf8")
-    parts = {
-        "/*style*/": (folder / "style.css").read_text(encoding="utf8"),
-        "/*script*/": (folder / "viewer.js").read_text(encoding="utf8"),
-        "/*data*/": json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
-    }
+def render(
+    pictures: Sequence[Picture],
+    *,
+    title: str,
+    facts: Mapping[str, str] | None = None,
+    compare: Sequence[Picture] = (),
+    names: tuple[str, str] = ("this run", "the other run"),
+    max_bytes: int = MAX_BYTES,
+) -> str:
+    """The page. Texts reach it as data and are only ever shown as text.
+
+    `compare` are pictures of the same inputs through another model, one for each. `max_bytes` decides how much detail is kept;
+    the page says what was left out.
+    """
+    template, style, code = (source(name) for name in ("index.html", "style.css", "script"))
+    data = to_json(pictures, title=title, facts=facts, compare=compare, names=names, max_bytes=max_bytes - len(style + code))
+    parts = {"/*style*/": style, "/*script*/": code, "/*data*/": to_text(data)}
     for mark, text in parts.items():
-        page = page.replace(mark, text, 1)
-    return page
+        before, after = template.split(mark)
+        template = before + text + after
+    return template
 
 
-def _layer(reading: Reading) -> dict[str, Any]:
-    seen, (_, num_heads, num_queries, num_keys) = reading.statistics, reading.shape
-    means = seen.head_means()
-    heads = [
-        {
-            "map": _packed(seen.block_map[0, head]),
-            "entropy_bits": _rounded(seen.entropy_bits[0, head]),
-            "mass_received": _rounded(seen.mass_received[0, head]),
-            "means": {name: round(float(value[head]), 4) for name, value in means.items()},
-        }
-        for head in range(num_heads)
-    ]
-    rows, columns = seen.block_map.shape[2:]
-    return {
-        "name": reading.layer,
-        "heads": heads,
-        "rows": rows,
-        "columns": columns,
-        "row_width": cell_width(num_queries),
-        "column_width": cell_width(num_keys),
-    }
+def to_json(
+    pictures: Sequence[Picture],
+    *,
+    title: str = "",
+    facts: Mapping[str, str] | None = None,
+    compare: Sequence[Picture] = (),
+    names: tuple[str, str] = ("this run", "the other run"),
+    max_bytes: int = MAX_BYTES,
+) -> dict[str, Any]:
+    """What the script shows, in plain values."""
+    if compare and len(compare) != len(pictures):
+        raise InputError(f"compare must be one picture for each, got {len(compare)} for {len(pictures)}.")
+    page = {"version": VERSION, "title": title, "facts": dict(facts or {}), "names": list(names)}
+    left, packed = max_bytes - size_of(page) - 1000, []
+    for place, picture in enumerate([*pictures, *compare]):
+        packed.append(contents(picture, left / (len(pictures) + len(compare) - place)))
+        left -= size_of(packed[-1])
+    return page | {"pictures": packed[: len(pictures)], "compare": packed[len(pictures) :]}
 
 
-def _packed(cells: Tensor) -> str:
-    """Weights in [0, 1] as 16-bit numbers, row by row, in base 64: exact to 0.00001."""
-    return base64.b64encode((cells.clamp(0, 1) * 65535).round().to(torch.uint16).numpy().astype("<u2").tobytes()).decode()
+def source(name: str) -> str:
+    """A file of the page; "script" is all of its script."""
+    folder = files("regard.viewer")
+    if name == "script":
+        return "\n".join((folder / f"{part}.js").read_text(encoding="utf8") for part in SCRIPTS)
+    return (folder / name).read_text(encoding="utf8")
 
 
-def _rounded(values: Tensor) -> list[float]:
-    return [round(value, 4) for value in values.tolist()]
+__all__ = ["Extras", "Image", "Picture", "render", "to_json"]

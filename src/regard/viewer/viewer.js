@@ -1,212 +1,193 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
-const state = { picture: 0, layer: 0, head: 0, row: null, column: null, kept: null };
+const KEYS = [
+  [", .", "previous and next example"], ["[ ]", "previous and next head"], ["{ }", "previous and next layer"],
+    ["o", "to the overview of heads"],
+  ["m", "to the map"], ["arrows", "move between heads, cells, tokens or patches"], ["Enter", "open a head, choose a token"],
+  ["+ − 0", "closer, further, all of the map"], ["Shift arrows", "move a map that is close"],
+    ["wheel, drag, double click", "the same by mouse"],
+  ["d", "turn round: looks at, is looked at by"], ["/", "find a token"], ["s", "colours by root, logarithm or straight"],
+  ["c", "with two runs: this, the other, their difference, side by side"], ["Esc", "let go"], ["?", "these keys"],
+];
 
-/** A new element with text; text is never markup. */
-function make(tag, text = "", properties = {}) {
-  const element = Object.assign(document.createElement(tag), properties);
-  if (text) element.textContent = text;
-  return element;
-}
-
-/** Weights of a head as numbers in [0, 1], row by row. */
-function weights(head) {
-  if (!head.cells) {
-    const bytes = Uint8Array.from(atob(head.map), (c) => c.charCodeAt(0));
-    head.cells = Float32Array.from(new Uint16Array(bytes.buffer), (n) => n / 65535);
+/** Show a report inside an element; returns what undoes it. `keys` is where keys are listened to. */
+function mount(root, data, keys = root) {
+  const state = { picture: 0, layer: 0, head: 0, token: null, hover: null, view: null, scale: "root", mode: "this", by: "",
+    order: "layer", role: "" };
+  const app = { root, data, state, now: null, maps: [], undo: [], loading: 0 };
+  root.classList.add("regard");
+  if (data.version !== 2) { root.replaceChildren(make("p", {}, `This page reads data of version 2, got ${data.version}.`));
+    return () => {}; }
+  if (typeof DecompressionStream === "undefined") {
+    root.replaceChildren(make("p", {},
+      "This browser cannot unpack the maps (DecompressionStream is missing): any of 2023 or later can."));
+    return () => {};
   }
-  return head.cells;
+  app.theme = themeOf(root);
+  addQuestions(app);
+  addActions(app);
+  build(app);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => { app.theme = themeOf(root); app.repaint(); };
+  const onKey = (event) => onPageKey(app, event);
+  const resized = new ResizeObserver(() => app.now && app.drawMaps());
+  dark.addEventListener("change", repaint);
+  keys.addEventListener("keydown", onKey);
+  resized.observe(app.depth);
+  app.undo.push(() => dark.removeEventListener("change", repaint), () => keys.removeEventListener("keydown", onKey),
+    () => resized.disconnect());
+  app.reload(true);
+  return () => app.undo.forEach((undo) => undo());
 }
 
-/** Paper at 0, accent at 1; the root brings out small weights. */
-function colours() {
-  const probe = (name) => {
-    const canvas = document.createElement("canvas").getContext("2d");
-    canvas.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name);
-    canvas.fillRect(0, 0, 1, 1);
-    return canvas.getImageData(0, 0, 1, 1).data;
+/** What the parts of the page ask for. */
+function addQuestions(app) {
+  const { data, state } = app, names = new WeakMap();
+  app.context = () => {
+    const picture = data.pictures[state.picture], layer = picture?.layers[state.layer];
+    return { picture, layer, head: layer?.heads[state.head], state };
   };
-  const [low, high] = [probe("--paper"), probe("--accent")];
-  return (w) => [0, 1, 2].map((i) => low[i] + (high[i] - low[i]) * Math.sqrt(w));
-}
-
-function paint(canvas, layer, head) {
-  const { rows, columns } = layer, colour = colours(), cells = weights(head);
-  canvas.width = Math.max(1, columns); canvas.height = Math.max(1, rows);
-  const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
-  cells.forEach((w, i) => { image.data.set([...colour(w), 255], 4 * i); });
-  context.putImageData(image, 0, 0);
-}
-
-const shown = (token) => (token === " " ? "␣" : token.replace(/\s/g, "␣"));
-/** What a cell stands for: one token, or a run of them. */
-function label(tokens, cell, width) {
-  const run = tokens.slice(cell * width, (cell + 1) * width);
-  if (width === 1) return shown(run[0] ?? String(cell));
-  return `${cell * width}–${Math.min((cell + 1) * width, tokens.length || Infinity) - 1}`;
-}
-const current = () => {
-  const picture = data.pictures[state.picture], layer = picture.layers[state.layer];
-  return { picture, layer, head: layer.heads[state.head] };
-};
-
-function drawHeads() {
-  const { picture } = current();
-  $("heads").replaceChildren(...picture.layers.map((layer, l) => {
-    const box = make("div", "", { className: "layer" }), row = make("div");
-    box.append(make("span", layer.name), row);
-    layer.heads.forEach((head, h) => {
-      const bits = head.means.entropy_bits.toFixed(2);
-      const button = make("button", "", { title: `${layer.name} · head ${h} · ${bits} bits` });
-      button.setAttribute("aria-pressed", String(l === state.layer && h === state.head));
-      const canvas = make("canvas");
-      paint(canvas, layer, head);
-      button.append(canvas, make("small", `${h} · ${bits} b`));
-      button.onclick = () => { Object.assign(state, { layer: l, head: h }); draw(); };
-      row.append(button);
-    });
-    return box;
-  }));
-}
-
-function drawMap() {
-  const { picture, layer, head } = current(), map = $("map");
-  const size = Math.max(7, Math.min(30, Math.floor(720 / Math.max(layer.rows, layer.columns))));
-  const queries = Array.from({ length: layer.rows }, (_, i) => label(picture.queries, i, layer.row_width));
-  const keys = Array.from({ length: layer.columns }, (_, i) => label(picture.keys, i, layer.column_width));
-  const longest = (texts, most) => Math.min(most, 8.2 * Math.max(1, ...texts.map((t) => [...t].length)));
-  const tags = picture.labels.length && layer.row_width === 1 ? longest(picture.labels, 110) : 0;
-  const isUpright = keys.every((text) => [...text].length <= 2);
-  const left = longest(queries, 170) + tags + 18, top = isUpright ? 24 : longest(keys, 170) * 0.87 + 22;
-  const canvas = make("canvas");
-  paint(canvas, layer, head);
-  Object.assign(canvas.style, { left: `${left}px`, top: `${top}px`, width: `${size * layer.columns}px`, height: `${size * layer.rows}px` });
-  const at = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return [Math.floor((event.clientY - box.top) / size), Math.floor((event.clientX - box.left) / size)];
+  app.isCompared = () => data.compare.length > 0;
+  app.layerNames = () => once(app.context().picture, () => shortNames(app.context().picture.layers.map((layer) => layer.name)));
+  app.otherOf = (l, h) => {
+    const { picture } = app.context(),
+      layer = data.compare[state.picture]?.layers.find((one) => one.name === picture.layers[l].name);
+    const head = layer?.heads.find((one) => one.number === picture.layers[l].heads[h].number);
+    return head ? { layer, head } : null;
   };
-  canvas.onmousemove = (event) => look(...at(event));
-  canvas.onmouseleave = () => look(null, null);
-  canvas.onclick = (event) => keep(at(event)[0]);
-  const every = Math.max(1, Math.ceil(11 / size));
-  const names = keys.map((text, k) => k % every ? null : make("span", text.slice(0, 24), { className: "key", title: text }));
-  names.forEach((name, k) => {
-    if (!name) return;
-    name.classList.toggle("upright", isUpright);
-    Object.assign(name.style, { left: `${left + size * (k + 0.5)}px`, top: `${top - 18}px` });
-    name.onmouseenter = () => look(state.kept ?? state.row, k);
-  });
-  const rows = queries.map((text, q) => {
-    if (q % every) return null;
-    const name = make("span", "", { className: "query", title: text });
-    if (tags && picture.labels[q] !== "O") name.append(make("i", picture.labels[q] ?? ""));
-    name.append(text.slice(0, 24));
-    Object.assign(name.style, { right: `calc(100% - ${left - 7}px)`, top: `${top + size * (q + 0.5) - 6}px` });
-    name.onmouseenter = () => look(q, null);
-    name.onclick = () => keep(q);
-    return name;
-  });
-  map.replaceChildren(canvas, ...names.filter(Boolean), ...rows.filter(Boolean), make("b", "", { id: "cross" }));
-  Object.assign(map.style, { width: `${left + size * layer.columns + 110}px`, height: `${top + size * layer.rows + 6}px` });
-  Object.assign(map, { size, left, top, names, rows, queries, keys });
-}
-
-/** Point at a cell, a row or a column. */
-function look(row, column) {
-  Object.assign(state, { row, column });
-  drawPointer();
-}
-
-function keep(row) {
-  state.kept = state.kept === row ? null : row;
-  drawPointer();
-}
-
-function drawPointer() {
-  const { layer, head } = current(), map = $("map"), cross = $("cross");
-  const inside = (n, most) => n !== null && n >= 0 && n < most;
-  const row = inside(state.row, layer.rows) ? state.row : state.kept, column = inside(state.column, layer.columns) ? state.column : null;
-  map.rows.forEach((name, q) => name?.classList.toggle("on", q === row));
-  map.names.forEach((name, k) => name?.classList.toggle("on", k === column));
-  cross.hidden = row === null;
-  $("row").replaceChildren();
-  if (row === null) { $("readout").textContent = "Point at the map."; return; }
-  Object.assign(cross.style, {
-    left: `${map.left - 1}px`, top: `${map.top + map.size * row}px`, width: `${map.size * layer.columns + 2}px`, height: `${map.size + 1}px`,
-  });
-  const line = Array.from(weights(head).subarray(row * layer.columns, (row + 1) * layer.columns));
-  const bits = layer.row_width === 1 ? `, ${head.entropy_bits[row].toFixed(2)} bits` : "";
-  const cell = column === null ? "" : `\n→ “${map.keys[column]}” ${line[column].toFixed(3)}`;
-  $("readout").textContent = `“${map.queries[row]}” (${row}${bits}) looks at${cell}`;
-  const largest = line.map((w, k) => [w, k]).sort((a, b) => b[0] - a[0]).slice(0, 10);
-  $("row").replaceChildren(...largest.map(([w, k]) => {
-    const bar = make("u");
-    bar.style.width = `${100 * w}%`;
-    const entry = make("div");
-    entry.append(make("span", map.keys[k], { title: map.keys[k] }), make("small", String(k)), bar, make("em", w.toFixed(3)));
-    return entry;
-  }));
-}
-
-function draw() {
-  const { picture, layer, head } = current();
-  $("pictures").value = String(state.picture);
-  $("previous").disabled = state.picture === 0;
-  $("next").disabled = state.picture === data.pictures.length - 1;
-  $("note").textContent = picture.note;
-  $("head-name").textContent = `${layer.name} · head ${state.head}`;
-  const m = head.means;
-  $("head-means").textContent =
-    `entropy ${m.entropy_bits.toFixed(2)} bits · largest weight ${m.largest_weight.toFixed(3)} · distance ${m.mean_distance.toFixed(1)}`;
-  Object.assign(state, { row: null, column: null, kept: null });
-  drawHeads();
-  drawMap();
-  drawPointer();
-}
-
-function choose(picture) {
-  const layers = data.pictures[picture].layers;
-  state.picture = picture;
-  state.layer = Math.min(state.layer, layers.length - 1);
-  state.head = Math.min(state.head, layers[state.layer].heads.length - 1);
-  draw();
-}
-
-function start() {
-  document.title = data.title;
-  $("title").textContent = data.title;
-  $("facts").replaceChildren(...Object.entries(data.facts).map(([name, value]) => {
-    const fact = make("div");
-    fact.append(make("dt", name), make("dd", value));
-    return fact;
-  }));
-  $("pictures").append(...data.pictures.map((picture, i) => make("option", picture.title.slice(0, 120), { value: String(i) })));
-  $("pictures").onchange = (event) => choose(Number(event.target.value));
-  $("previous").onclick = () => choose(state.picture - 1);
-  $("next").onclick = () => choose(state.picture + 1);
-  document.onkeydown = (event) => {
-    if (event.key === "," && state.picture > 0) choose(state.picture - 1);
-    if (event.key === "." && state.picture < data.pictures.length - 1) choose(state.picture + 1);
+  app.runsOf = async (l, h) => {
+    const layer = app.context().picture.layers[l], head = layer.heads[h], other = app.otherOf(l, h);
+    const [known, otherKnown] = await Promise.all([unpackHead(layer, head), other && unpackHead(other.layer, other.head)]);
+    return [{ layer, head, known }, other && { ...other, known: otherKnown }];
   };
-  $("map").onkeydown = (event) => {
-    const { layer } = current(), steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (event.key in steps) {
-      const [down, right] = steps[event.key], within = (n, most) => Math.max(0, Math.min(most - 1, n));
-      look(within((state.row ?? state.kept ?? 0) + down, layer.rows), within((state.column ?? 0) + right, layer.columns));
-    } else if (event.key === "Enter" && state.row !== null) keep(state.row);
-    else if (event.key === "Escape") { state.kept = null; look(null, null); }
-    else return;
-    event.preventDefault();
+  app.sourceOf = async (l, h, mode) => sourceIn(mode === "beside" ? "this" : mode, ...(await app.runsOf(l, h)));
+  app.tokens = (side) => {
+    const name = app.now.layer.texts[side === "query" ? 0 : 1];
+    return name === "queries" ? app.now.queries : name === "keys" ? app.now.keys : [];
   };
-  const scale = document.querySelector("#scale canvas"), context = scale.getContext("2d");
-  const ramp = () => {
-    const colour = colours();
-    for (let x = 0; x < scale.width; x++) { context.fillStyle = `rgb(${colour(x / scale.width)})`; context.fillRect(x, 0, 1, scale.height); }
+  app.label = (side, index) => shown(app.tokens(side)[index] ?? String(index));
+  app.imageOf = (side) => {
+    const { picture, layer } = app.now, name = layer.texts[side === "query" ? 0 : 1];
+    return picture.image && name === "keys" ? picture.image : null;
   };
-  matchMedia("(prefers-color-scheme: dark)").onchange = () => { ramp(); draw(); };
-  ramp();
-  draw();
+  app.sides = (layer) => {
+    if (names.has(layer)) return names.get(layer);
+    const side = (which, place) => {
+      const count = layer.shape[place], sample = Array.from({ length: Math.min(count, 300) }, (_, i) => app.label(which, i));
+      const isTagged = which === "query" && layer.texts[0] === (app.now.picture.queries ? "queries" : "keys");
+      const tag = (row) => (isTagged && app.now.labels[row] !== "O" ? app.now.labels[row] ?? "" : "");
+      if (which === "query") sample.forEach((text, i) => { if (tag(i)) sample[i] = `${text} ${tag(i)}`; });
+      return { count, sample, isShort: sample.every((text) => [...text].length <= 2), label: (i) => app.label(which, i), tag,
+        get marked() { return app.state.token?.side === which ? app.state.token.index : -1; } };
+    };
+    names.set(layer, { query: side("query", 0), key: side("key", 1) });
+    return names.get(layer);
+  };
 }
 
-start();
+/** What a person can do. */
+function addActions(app) {
+  const { state } = app;
+  app.reload = async (isNew) => {
+    const ticket = ++app.loading, { picture, layer } = app.context();
+    app.root.dataset.ready = "";
+    if (!layer) return showNothing(app);
+    const [[own, other], keys, queries, labels] = await Promise.all(
+      [app.runsOf(state.layer, state.head), texts(picture.keys), texts(picture.queries), texts(picture.labels)]);
+    if (ticket !== app.loading) return;
+    app.now = { picture, layer, head: own.head, known: own.known, runs: [own, other], keys, queries: queries ?? keys, labels };
+    if (isNew) {
+      const { image } = picture;
+      if (image && app.imageOf("key") && image.leading && app.imageOf("query")) state.token = { side: "query", index: 0 };
+      drawHeader(app);
+      app.overview.build();
+    }
+    app.overview.mark();
+    drawDepth(app);
+    app.tokensPart.draw();
+    app.root.dataset.ready = "true";
+    if (!performance.getEntriesByName("regard: first head").length) performance.mark("regard: first head");
+  };
+  app.pick = (picture) => {
+    if (picture < 0 || picture >= app.data.pictures.length) return;
+    const { layers } = app.data.pictures[picture], l = clamp(state.layer, 0, Math.max(0, layers.length - 1));
+    Object.assign(state, { picture, layer: l, head: clamp(state.head, 0, Math.max(0, (layers[l]?.heads.length ?? 1) - 1)),
+      token: null, hover: null, view: null });
+    return app.reload(true);
+  };
+  app.open = (layer, head) => {
+    const { layers } = app.context().picture, isSame = String(layers[layer].shape) === String(layers[state.layer].shape);
+    Object.assign(state, { layer, head, hover: null }, isSame ? {} : { view: null, token: null });
+    return app.reload(false);
+  };
+  app.step = (by) => {
+    const heads = headsOf(app), at = heads.findIndex(({ l, h }) => l === state.layer && h === state.head) + by;
+    if (heads[at]) app.open(heads[at].l, heads[at].h);
+  };
+  app.set = (changes) => {
+    Object.assign(state, changes);
+    if ("mode" in changes || "scale" in changes) app.repaint();
+    else app.overview.arrange();
+  };
+  app.rescale = () => {
+    const scales = Object.keys(SCALES);
+    app.set({ scale: scales[(scales.indexOf(state.scale) + 1) % scales.length] });
+  };
+  app.choose = (side, index, isKept = false) => {
+    const isSame = state.token?.side === side && state.token.index === index;
+    state.token = isSame && !isKept ? null : { side, index };
+    app.drawMaps();
+    app.tokensPart.draw(isKept);
+  };
+  app.turn = () => { if (state.token) app.choose(state.token.side === "query" ? "key" : "query", state.token.index, true); };
+  app.release = () => { Object.assign(state, { token: null, hover: null }); app.drawMaps(); app.tokensPart.draw(); };
+  app.point = (hover) => {
+    if (hover?.query === state.hover?.query && hover?.key === state.hover?.key) return;
+    state.hover = hover;
+    app.drawMaps();
+  };
+  app.look = (view) => { state.view = view && bounded(app.now.layer, view); app.drawMaps(); };
+  app.zoom = (factor, place) => {
+    const { layer } = app.now, view = viewOf(state, layer);
+    const middle = state.hover ?? { query: view.y + view.height / 2, key: view.x + view.width / 2 };
+    state.view = zoomed(layer, view, factor, place ?? middle);
+    app.drawMaps();
+  };
+  app.show = (side, start, stop) => {
+    const view = viewOf(state, app.now.layer);
+    app.look(side === "key" ? { ...view, x: start, width: stop - start } : { ...view, y: start, height: stop - start });
+    const text = app.tokensPart.views[app.now.layer.texts[0] === app.now.layer.texts[1] ? "key" : side];
+    reveal(text, start);
+  };
+  app.repaint = () => {
+    for (const map of app.maps) map.repaint();
+    if (!app.now) return;
+    drawDepth(app);
+    app.tokensPart.draw();
+    app.overview.repaint();
+  };
+  app.drawMaps = () => { for (const map of app.maps) map.draw(); drawLegend(app); drawReadout(app); };
+}
+
+function onPageKey(app, event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+  const { state } = app, modes = app.isCompared() ? MODES : ["this"];
+  const actions = {
+    ",": () => app.pick(state.picture - 1), ".": () => app.pick(state.picture + 1),
+    "[": () => app.step(-1), "]": () => app.step(1),
+    "{": () => state.layer > 0 && app.open(state.layer - 1,
+      Math.min(state.head, app.context().picture.layers[state.layer - 1].heads.length - 1)),
+    "}": () => {
+      const next = app.context().picture.layers[state.layer + 1];
+      if (next) app.open(state.layer + 1, Math.min(state.head, next.heads.length - 1));
+    },
+    "+": () => app.zoom(0.6), "=": () => app.zoom(0.6), "-": () => app.zoom(1 / 0.6), "−": () => app.zoom(1 / 0.6),
+      "0": () => app.look(null),
+    d: app.turn, c: () => app.set({ mode: modes[(modes.indexOf(state.mode) + 1) % modes.length] }),
+    s: app.rescale,
+    o: () => app.overview.buttons.find((button) => button.tabIndex === 0)?.focus(), m: () => app.maps[0]?.canvas.focus(),
+    "/": () => app.root.querySelector('.tokens input[type="search"]')?.focus(), "?": () => app.help.showModal(),
+    Escape: app.release,
+  };
+  if (!(event.key in actions) || (!app.now && event.key !== "?" && event.key !== "," && event.key !== ".")) return;
+  event.preventDefault();
+  actions[event.key]();
+}
