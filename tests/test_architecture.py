@@ -19,6 +19,7 @@ MAY = {
     "data": BASE,
     "metrics": BASE,
     "tasks": BASE | {"attention", "lens", "viewer", "models", "data", "metrics"},
+    "hub": BASE | {"attention", "lens", "viewer", "data"},
     "train": BASE | {"attention", "lens", "viewer", "models", "data", "metrics", "tasks"},
 }
 TOP = {"__init__", "cli", "commands", "demo"}

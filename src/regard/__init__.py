@@ -21,6 +21,8 @@ _PUBLIC = {
     "dense": "regard.attention.masks",
     "picture": "regard.attention.masks",
     "watch": "regard.lens.watch",
+    "Lens": "regard.lens.record",
+    "Wanted": "regard.lens.statistics",
     "InputError": "regard.errors",
 }
 __all__ = sorted(_PUBLIC)  # noqa: PLE0605

@@ -23,7 +23,9 @@ Build, train and see attention.
   regard evaluate RUN --data FILE    score a trained run
   regard predict RUN --input FILE    predict, one JSON object a line (- reads standard input)
   regard look RUN --input TEXT       write report.html: where the model looks
-  regard list [KIND]                 mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes
+  regard look MODEL --input FILE     the same for any transformers folder or hub id, of text or images
+  regard list [KIND]                 mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes,
+                                     statistics
 
 Each command explains itself: regard COMMAND --help. With --json the last line of standard output is the result as
 one JSON object. Exit code 0: done; 2: wrong usage or input, one message says what to do; 1: a fault of ours.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveFloat
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from regard.catalog import BACKENDS, GATES, MASKS, MECHANISMS, NORMALIZERS, POSITIONS, TASKS, load, one_line
 from regard.errors import InputError
@@ -58,6 +58,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--out", type=str | None, default=None, help="run folder (default: runs/TASK, then runs/TASK-2, ...)")
     parser.add_argument("--max-minutes", type=PositiveFloat | None, default=None, help="stop training after this time")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="decides the weights, the order and what is hidden")
+    parser.add_argument("--monitor", type=NonNegativeInt, default=0, help="read attention every so many steps, into log.csv")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, with its recipe")
     parser.add_class_arguments(task_kind, None)
     arguments = _find_recipes(arguments)
@@ -82,7 +83,7 @@ def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path
     from regard.train.run import train as run_training
 
     minutes = None if options.max_minutes is None else float(options.max_minutes)
-    result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume))
+    result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume, int(options.monitor)))
     _print(options, *_score_lines(result, task.metric), f"run     {out}", f"report  {result.get('report', 'none')}")
     return result
 
@@ -129,16 +130,54 @@ def predict(arguments: list[str]) -> dict[str, Any]:
 
 
 def look(arguments: list[str]) -> dict[str, Any]:
-    """Write a page that shows where the model looks for each input."""
+    """Write a page that shows where a model looks: a run of ours, or any transformers model of text or images."""
     parser = _parser("look", look)
-    parser.add_argument("run", type=str, help="run folder")
-    parser.add_argument("--input", type=str, required=True, help="a file, a text, or - for standard input")
+    parser.add_argument("model", type=str, help="a run folder, a transformers folder, or an id of the hub")
+    parser.add_argument("--input", type=str, required=True, help="a text, a file (text or image), or - for standard input")
     parser.add_argument("--out", type=str, default="report.html", help="the page to write")
+    parser.add_argument("--lines", action="store_true", help="each line of the input by itself; means over all of them")
+    parser.add_argument("--max-tokens", type=PositiveInt | None, default=None, help="look at the beginning of a longer text")
+    parser.add_argument("--target", type=str | None, default=None, help="what a translator is to say; else it says its own")
+    parser.add_argument("--sample", type=PositiveInt | None, default=None, help="read so many blocks of 64 queries a layer")
+    parser.add_argument("--layers", type=str, default="*", help='pattern of layers, such as "encoder.layer.0.*"')
+    parser.add_argument("--exact", type=str | None, default=None, help="FIRST-LAST: tokens of which exact weights are kept")
+    parser.add_argument(
+        "--tested",
+        type=NonNegativeInt,
+        default=3,
+        help="predictions on which it is tested how far the pictures can be believed",
+    )
+    parser.add_argument("--save", type=str | None, default=None, help="folder to keep the statistics in (regard.Lens.load)")
     options = parser.parse_args(arguments)
+    if (Path(options.model) / "recipe.yaml").is_file() or not _is_hub_model(options.model):
+        return _look_run(options)
+    return _look_hub(options)
+
+
+def _is_hub_model(name: str) -> bool:
+    from regard.hub.models import is_model
+
+    return is_model(name)
+
+
+HUB_OPTIONS = {
+    "lines": False,
+    "max_tokens": None,
+    "target": None,
+    "sample": None,
+    "layers": "*",
+    "exact": None,
+    "save": None,
+}
+
+
+def _look_run(options: Namespace) -> dict[str, Any]:
+    if given := [name for name, default in HUB_OPTIONS.items() if options[name] != default]:
+        raise InputError(f"--{given[0].replace('_', '-')} is for transformers models; {options.model} is a run folder.")
     from regard.tasks.folder import load_run
     from regard.train.run import write_report
 
-    run = load_run(options.run)
+    run = load_run(options.model)
     is_text = options.input != "-" and not Path(options.input).is_file()
     examples = run.task.read_input([options.input] if is_text else _input_lines(options.input))
     if not examples:
@@ -146,14 +185,50 @@ def look(arguments: list[str]) -> dict[str, Any]:
     shown = examples[:50]
     if len(examples) > len(shown):
         print(f"Showing the first {len(shown)} of {len(examples)}.", file=sys.stderr)
-    write_report(run, run.task.explain(run.encoder, run.model, shown), Path(options.out))
+    pictures = run.task.explain(run.encoder, run.model, shown)
+    facts = run.task.faithfulness(run, shown, int(options.tested)) if options.tested and pictures[0].layers else {}
+    write_report(run, pictures, Path(options.out), facts=facts)
     result = {"task": run.task.name, "report": options.out, "num_examples": len(shown)}
     _print(options, f"report  {options.out}")
     return result
 
 
+def _look_hub(options: Namespace) -> dict[str, Any]:
+    from regard.hub.look import Options, inputs_of, look, page
+    from regard.hub.models import load
+    from regard.tasks.folder import write
+
+    terms = Options(
+        options.max_tokens and int(options.max_tokens),
+        options.target,
+        options.sample and int(options.sample),
+        options.layers,
+        _range(options.exact),
+        int(options.tested),
+    )
+    inputs = inputs_of(options.input, is_by_line=options.lines)
+    model = load(options.model)
+    seen = look(model, inputs, terms)
+    write(Path(options.out), page(model, seen))
+    if options.save:
+        seen.lens.save(options.save)
+    _print(options, seen.lens.summary(), f"report  {options.out}")
+    told = {"num_inputs": seen.num_inputs, "num_tokens": seen.num_tokens, "layers": seen.lens.layers}
+    return {"model": options.model, "report": options.out, **told, "unseen": seen.lens.unseen, "heads": seen.heads}
+
+
+def _range(given: str | None) -> range | None:
+    """ "100-160" as positions, both ends counted."""
+    if given is None:
+        return None
+    first, _, last = given.partition("-")
+    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        raise InputError(f"--exact must be two positions such as 100-160, the first not after the last; got {given!r}.")
+    return range(int(first), int(last) + 1)
+
+
 def list_parts(arguments: list[str]) -> dict[str, Any]:
-    """List what has a name: mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes."""
+    """List what has a name: mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes, statistics."""
     tables = {
         "mechanisms": MECHANISMS,
         "normalizers": NORMALIZERS,
@@ -163,16 +238,15 @@ def list_parts(arguments: list[str]) -> dict[str, Any]:
         "backends": BACKENDS,
         "tasks": TASKS,
     }
+    told = {"recipes": _recipe_lines, "statistics": _statistic_lines}
     parser = _parser("list", list_parts)
-    parser.add_argument("kind", type=str, nargs="?", default="", help=f"one of {', '.join(tables)}, recipes")
+    parser.add_argument("kind", type=str, nargs="?", default="", help=f"one of {', '.join([*tables, *told])}")
     options = parser.parse_args(arguments)
-    if options.kind not in ("", "recipes", *tables):
-        raise InputError(f"there is no list of {options.kind!r}. Lists: {', '.join(tables)}, recipes.")
+    if options.kind not in ("", *tables, *told):
+        raise InputError(f"there is no list of {options.kind!r}. Lists: {', '.join([*tables, *told])}.")
     found: dict[str, dict[str, str]] = {}
-    for kind in [options.kind] if options.kind else [*tables, "recipes"]:
-        found[kind] = (
-            _recipe_lines() if kind == "recipes" else {name: one_line(load(tables[kind], name)) for name in tables[kind]}
-        )
+    for kind in [options.kind] if options.kind else [*tables, *told]:
+        found[kind] = told[kind]() if kind in told else {name: one_line(load(tables[kind], name)) for name in tables[kind]}
         if kind == "masks":
             found[kind] = _mask_lines()
     for kind, lines in found.items():
@@ -272,6 +346,12 @@ def _score_lines(result: dict[str, Any], metric: str) -> list[str]:
 
 def _recipe_lines() -> dict[str, str]:
     return {path.stem: path.read_text().split("\n")[0].lstrip("# ") for path in sorted(RECIPES.glob("*.yaml"))}
+
+
+def _statistic_lines() -> dict[str, str]:
+    from regard.lens.statistics import STATISTICS
+
+    return {name: f"{one.says} [{one.unit}]" for name, one in STATISTICS.items()}
 
 
 def _mask_lines() -> dict[str, str]:
