@@ -12,6 +12,7 @@ from common import RESULTS
 
 README = Path(__file__).parents[1] / "README.md"
 PERFORMANCE = README.parent / "docs" / "performance.md"
+LENS = README.parent / "docs" / "lens.md"
 PEERS = {  # measured on two cores: spaCy 3.8, `ner` from scratch without vectors
     "entities_btc_en": "spaCy 3.8 from scratch: 64.1 in 336 s",
     "entities_wnut17_en": "spaCy 3.8 from scratch: 17.4 in 202 s",
@@ -106,7 +107,69 @@ def over_lengths() -> list[str]:
     return [*lines, ""]
 
 
+def lens_cost() -> list[str]:
+    """What it costs to see, and how far the tools go."""
+    lines: list[str] = []
+    path = RESULTS / "lens_cost.json"
+    if path.exists():
+        result = json.loads(path.read_text())
+        cases = list(dict.fromkeys(line["case"] for line in result["results"]))
+        found = {(line["case"], line["way"]): line for line in result["results"]}
+        file = f"[file](../benchmarks/results/{path.name})"
+        lines += ["", f"{result['machine']}, PyTorch {result['versions']['torch']}, {file}", ""]
+        lines += [f"| the pass of the model, ms (over the plain pass) | {' | '.join(cases)} |", "|---|" + "---|" * len(cases)]
+        for way in dict.fromkeys(line["way"] for line in result["results"]):
+            cells = [found[case, way] for case in cases]
+            shown = [f"{1e3 * cell['seconds']['median']:,.0f} ({cell['time_ratio']:.2f})" for cell in cells]
+            lines.append(f"| {way} | {' | '.join(shown)} |")
+        memory = result["memory"]
+        lines += ["", f"Memory that reading adds at {memory['length']:,} positions: {memory['extra_mb']:.0f} MB; "]
+        lines[-1] += f"the matrix would take {memory['matrix_mb'] / 1024:,.0f} GB."
+    path = RESULTS / "lens_reach.json"
+    if path.exists():
+        result = json.loads(path.read_text())
+        tools = list(dict.fromkeys(line["tool"] for line in result["results"]))
+        lengths = sorted({line["length"] for line in result["results"]})
+        found = {(line["tool"], line["length"]): line for line in result["results"]}
+        peers = ", ".join(f"{name} {number}" for name, number in result["peers"].items())
+        lines += ["", f"A two-layer GPT-2 with 8 heads of 64, seconds and GB of the whole process ({peers}, "]
+        lines[-1] += f"[file](../benchmarks/results/{path.name})):"
+        lines += ["", f"| tool | {' | '.join(f'{length:,}' for length in lengths)} |", "|---|" + "---|" * len(lengths)]
+        for tool in tools:
+            lines.append(f"| {tool} | {' | '.join(_reached(found.get((tool, length))) for length in lengths)} |")
+    return [*lines, ""]
+
+
+def _reached(line: dict[str, Any] | None) -> str:
+    if line is None:
+        return ""
+    return f"{line['seconds']:.0f} s, {line['peak_mb'] / 1024:.1f}" if line["end"] == "done" else f"**fails**: {line['end']}"
+
+
+def statistics() -> list[str]:
+    """Every statistic with its definition."""
+    from regard.lens.statistics import STATISTICS
+
+    head = ["", "| name | of | unit | definition |", "|---|---|---|---|"]
+    return [
+        *head,
+        *(f"| `{name}` | {one.of} | {one.unit} | {one.says.replace('|', '∣')} |" for name, one in STATISTICS.items()),
+        "",
+    ]
+
+
+def head_roles() -> list[str]:
+    """What heads are called, in the order in which it is asked."""
+    from regard.lens.summary import ROLES
+
+    head = ["", "| name | mean of | from | that is |", "|---|---|---|---|"]
+    return [*head, *(f"| {role.name} | `{role.statistic}` | {role.threshold} | {role.says} |" for role in ROLES), ""]
+
+
 TABLES = (
+    (LENS, "<!-- statistics -->", "<!-- end of statistics -->", statistics),
+    (LENS, "<!-- roles -->", "<!-- end of roles -->", head_roles),
+    (PERFORMANCE, "<!-- lens: python benchmarks/table.py -->", "<!-- end of lens -->", lens_cost),
     (README, "<!-- results: python benchmarks/table.py -->", "<!-- end of results -->", rows),
     (PERFORMANCE, "<!-- pairs: python benchmarks/table.py -->", "<!-- end of pairs -->", pairs),
     (PERFORMANCE, "<!-- lengths: python benchmarks/table.py -->", "<!-- end of lengths -->", over_lengths),
