@@ -4,7 +4,7 @@ python benchmarks/lens.py [--part cost|reach] [--runs 7]
 
 cost: a causal attention call watched and not, alternating; with all statistics, with 8 top keys, sampled, and by the explicit
 pass that serves where there is no C compiler; and memory beyond the model's own. reach: the same two-layer GPT-2 with random
-weights, read by each tool in a process of its own at doubling lengths, until it needs more than 8 GB or 300 s. The peers are
+weights, read by each tool in a process of its own at doubling lengths, until it needs more than 8 GB or 200 s. The peers are
 read where they are installed: pip install transformers bertviz transformer_lens. Results: benchmarks/results/lens_<part>.json.
 """
 
@@ -37,8 +37,8 @@ from regard.lens.watch import watch
 
 HEADS, HEAD_DIM = 8, 64
 SAMPLE = 2
-MOST_MB, MOST_SECONDS = 8192, 300
-LENGTHS = [2**power for power in range(9, 18)]
+MOST_MB, MOST_SECONDS = 8192, 200
+LENGTHS = [2**power for power in range(9, 17)]
 
 
 class Attention(nn.Module):
