@@ -22,7 +22,7 @@ MAY = {
     "hub": BASE | {"attention", "lens", "viewer", "data"},
     "train": BASE | {"attention", "lens", "viewer", "models", "data", "metrics", "tasks"},
 }
-TOP = {"__init__", "cli", "commands", "demo"}
+TOP = {"__init__", "cli", "commands", "demo", "listing"}
 
 
 def imports(path: Path) -> set[str]:

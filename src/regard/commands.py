@@ -12,10 +12,9 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from regard.catalog import BACKENDS, GATES, MASKS, MECHANISMS, NORMALIZERS, POSITIONS, TASKS, load, one_line
+from regard.catalog import TASKS, load
 from regard.errors import InputError
-
-RECIPES = Path(__file__).parent / "recipes"
+from regard.listing import LISTS, RECIPES
 
 
 def demo(arguments: list[str]) -> dict[str, Any]:
@@ -194,7 +193,8 @@ def _look_run(options: Namespace) -> dict[str, Any]:
 
 
 def _look_hub(options: Namespace) -> dict[str, Any]:
-    from regard.hub.look import Options, inputs_of, look, page
+    from regard.hub.inputs import inputs_of
+    from regard.hub.look import Options, look, page
     from regard.hub.models import load
     from regard.tasks.folder import write
 
@@ -229,26 +229,12 @@ def _range(given: str | None) -> range | None:
 
 def list_parts(arguments: list[str]) -> dict[str, Any]:
     """List what has a name: mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes, statistics."""
-    tables = {
-        "mechanisms": MECHANISMS,
-        "normalizers": NORMALIZERS,
-        "masks": MASKS,
-        "positions": POSITIONS,
-        "gates": GATES,
-        "backends": BACKENDS,
-        "tasks": TASKS,
-    }
-    told = {"recipes": _recipe_lines, "statistics": _statistic_lines}
     parser = _parser("list", list_parts)
-    parser.add_argument("kind", type=str, nargs="?", default="", help=f"one of {', '.join([*tables, *told])}")
+    parser.add_argument("kind", type=str, nargs="?", default="", help=f"one of {', '.join(LISTS)}")
     options = parser.parse_args(arguments)
-    if options.kind not in ("", *tables, *told):
-        raise InputError(f"there is no list of {options.kind!r}. Lists: {', '.join([*tables, *told])}.")
-    found: dict[str, dict[str, str]] = {}
-    for kind in [options.kind] if options.kind else [*tables, *told]:
-        found[kind] = told[kind]() if kind in told else {name: one_line(load(tables[kind], name)) for name in tables[kind]}
-        if kind == "masks":
-            found[kind] = _mask_lines()
+    if options.kind not in ("", *LISTS):
+        raise InputError(f"there is no list of {options.kind!r}. Lists: {', '.join(LISTS)}.")
+    found = {kind: LISTS[kind]() for kind in ([options.kind] if options.kind else LISTS)}
     for kind, lines in found.items():
         _print(options, kind, *(f"  {name:<20} {line}" for name, line in lines.items()))
     return found
@@ -342,23 +328,6 @@ def _score_lines(result: dict[str, Any], metric: str) -> list[str]:
         else:
             lines.append(f"  {name:<20} {value:6.2f}")
     return lines
-
-
-def _recipe_lines() -> dict[str, str]:
-    return {path.stem: path.read_text().split("\n")[0].lstrip("# ") for path in sorted(RECIPES.glob("*.yaml"))}
-
-
-def _statistic_lines() -> dict[str, str]:
-    from regard.lens.statistics import STATISTICS
-
-    return {name: f"{one.says} [{one.unit}]" for name, one in STATISTICS.items()}
-
-
-def _mask_lines() -> dict[str, str]:
-    """Each mask with its picture over five positions."""
-    from regard.attention.masks import EXAMPLES, picture
-
-    return {name: f"{picture(EXAMPLES[name], 5)}   {one_line(load(MASKS, name))}" for name in MASKS}
 
 
 def _print(options: Namespace, *lines: str) -> None:
