@@ -10,7 +10,7 @@ demo: install
 	$(BIN)/regard demo
 
 test: install
-	REGARD_DATA=$(DATA) $(BIN)/python -m pytest
+	REGARD_DATA=$(DATA) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
