@@ -27,8 +27,8 @@ Found = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Statistics by name, block maps still as sums, and shares of alignments by name."""
 
 
-BLOCK_NUMBERS = 2**22
-"""Numbers that a block may hold for its pairs: 16 MB in float32. Fewer and larger operations are worth more than the cache."""
+LEAST_NUMBERS, MOST_NUMBERS, BLOCK_ROWS = 2**20, 2**22, 32
+"""Numbers that a block may hold for its pairs, 4 to 16 MB in float32: so many that it has some thirty rows."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def of_call(call: Call) -> Source:
     is_softmax = isinstance(call.mechanism, Scored) and isinstance(call.mechanism.normalize, Softmax)
     return Source(
         call.shape,
-        lambda: call.blocks(BLOCK_NUMBERS),
+        lambda: call.blocks(_fitting(call.shape)),
         lambda block: _of_block(call.part(block), block.is_full),
         call.query,
         is_softmax,
@@ -61,7 +61,7 @@ def of_matrix(weights: Tensor, scores: Tensor | None) -> Source:
     batch, heads, queries, keys = shape = tuple(weights.shape)
 
     def blocks() -> Iterator[Block]:
-        high = max(1, BLOCK_NUMBERS // max(1, batch * heads * keys))
+        high = max(1, _fitting(shape) // max(1, batch * heads * keys))
         for start in range(0, queries if keys else 0, high):
             yield Block(range(batch), range(start, min(start + high, queries)), (range(keys),))
 
@@ -71,6 +71,10 @@ def of_matrix(weights: Tensor, scores: Tensor | None) -> Source:
         return cut, given, (cut != 0 if given is None else given > -math.inf).sum(-1)
 
     return Source(shape, blocks, read, _in_single(weights[:0]))  # type: ignore[arg-type]
+
+
+def _fitting(shape: tuple[int, ...]) -> int:
+    return min(MOST_NUMBERS, max(LEAST_NUMBERS, BLOCK_ROWS * shape[1] * shape[3]))
 
 
 def measure(source: Source, wanted: Wanted, first_query: int = 0, rows: tuple[range, ...] | None = None) -> Found:
