@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from regard.errors import InputError
@@ -10,28 +11,39 @@ from regard.viewer.picture import Picture
 from regard.viewer.report import source, to_json
 from regard.viewer.room import to_text
 
-try:
-    import anywidget
-    import traitlets
-except ImportError as error:
-    raise InputError("The notebook widget needs anywidget: pip install anywidget.") from error
-
 ENTRY = """
 export default { render({ model, el }) { return mount(el, JSON.parse(model.get("data"))); } };
 """
 
 
-class Viewer(anywidget.AnyWidget):
-    """Pictures to look into, inside a notebook. Options are those of `render`."""
+@cache
+def _made() -> Any:
+    """The class `Viewer`: made on first use, for whoever imports this without anywidget."""
+    try:
+        import anywidget
+        import traitlets
+    except ImportError as error:
+        raise InputError("The notebook widget needs anywidget: pip install anywidget.") from error
 
-    _esm = source("script") + ENTRY
-    _css = source("style.css")
-    data = traitlets.Unicode("{}").tag(sync=True)
+    class Viewer(anywidget.AnyWidget):  # type: ignore[misc]
+        """Pictures to look into, inside a notebook. Options are those of `render`."""
 
-    def __init__(self, pictures: Sequence[Picture], *, title: str = "", **options: Any) -> None:
-        super().__init__(data=to_text(to_json(pictures, title=title, **options)))
+        _esm = source("script") + ENTRY
+        _css = source("style.css")
+        data = traitlets.Unicode("{}").tag(sync=True)
+
+        def __init__(self, pictures: Sequence[Picture], *, title: str = "", **options: Any) -> None:
+            super().__init__(data=to_text(to_json(pictures, title=title, **options)))
+
+    return Viewer
 
 
-def show(pictures: Sequence[Picture], *, title: str = "", **options: Any) -> Viewer:
+def __getattr__(name: str) -> Any:
+    if name == "Viewer":
+        return _made()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def show(pictures: Sequence[Picture], *, title: str = "", **options: Any) -> Any:
     """A widget, which a notebook shows where it is the last value of a cell."""
-    return Viewer(pictures, title=title, **options)
+    return _made()(pictures, title=title, **options)
