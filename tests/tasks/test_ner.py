@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from regard.data.conll import Sentence
+from regard.data.sentence import Sentence
 from regard.data.spans import Span
 from regard.models.options import TaggerOptions
 from regard.tasks.folder import Run, load_run, predict_all, save_start, save_weights

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from regard.data.conll import Sentence, parse_conll
+from regard.data.conll import parse_conll
+from regard.data.sentence import Sentence
 from regard.data.spans import Span
 from regard.errors import InputError
 from regard.lens.faithfulness import MEASURES

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from regard.data.files import read_lines
 from regard.data.findings import Finding
-from regard.data.spans import OUTSIDE, Span, spans_of, split_tag, to_bio
+from regard.data.sentence import Sentence
+from regard.data.spans import OUTSIDE, spans_of, split_tag, to_bio
 
 COLUMNS = range(2, 5)
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _COMMENT = re.compile(r"# [\w.]+ = |# newdoc|# newpar")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Tokens, and their IOB2 tags where they are known."""
-
-    tokens: tuple[str, ...]
-    tags: tuple[str, ...] | None = None
-    line: int | None = None
-    """Line of the first token in its file."""
-
-    @property
-    def spans(self) -> list[Span]:
-        """The entities."""
-        return spans_of(self.tags or ())
 
 
 Row = tuple[int, str, str]  # line number, token, tag

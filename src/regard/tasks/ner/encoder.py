@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from regard.data.conll import Sentence
+from regard.data.sentence import Sentence
 from regard.data.spans import OUTSIDE, to_bioes
 from regard.data.vocabulary import Vocabulary
 

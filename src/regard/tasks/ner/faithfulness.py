@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.data.conll import Sentence
+from regard.data.sentence import Sentence
 from regard.data.spans import Span, to_bioes
 from regard.errors import InputError
 from regard.lens.attributions import of_attention, of_gradients

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from regard.data.conll import Sentence, looks_like_conll, parse_conll, read_conll
+from regard.data.conll import looks_like_conll, parse_conll, read_conll
 from regard.data.files import Files
 from regard.data.findings import Finding
+from regard.data.sentence import Sentence
 from regard.data.spans import Span, spans_of, to_bio
 from regard.errors import InputError
 from regard.metrics.spans import score_spans
