@@ -76,22 +76,34 @@ def look(model: HubModel, inputs: Sequence[str | Path], options: Options, num_pi
     """One pass over each input; means over all, pictures of the first. Texts are given as they are, images as files."""
     given = [made(model, one, options.max_tokens, options.target) for one in inputs]
     shown, rest = given[:num_pictures], given[num_pictures:]
-    seen: list[tuple[Input, Lens, dict[str, str]]] = []
+    seen: list[tuple[Input, Lens, dict[str, str]]] = []  # with facts of each
     lens = Lens()
     with torch.inference_mode():
         for number, one in enumerate(shown):
-            own = _watched(model, [one.arguments], _wanted(one, options), options)
+            own, output = _watched(model, one.arguments, _wanted(one, options), options)
             lens.merge(own)
-            tested = _tested(model, str(inputs[number]), one, options) if number < options.num_tested else {}
-            seen.append((one, own, tested))
+            facts = {"tokens": f"{len(one.keys):,}"} | _predicted(model, output)
+            if number < options.num_tested:
+                facts |= _tested(model, str(inputs[number]), one, options)
+            seen.append((one, own, facts))
         for batch in _with_progress(_batches(model, rest), len(rest)):
-            lens.merge(_watched(model, [batch], Wanted(), options))
+            lens.merge(_watched(model, batch, Wanted(), options)[0])
     if not lens.layers:
         raise InputError(
             f"no attention of {model.name} was read, with --layers {options.layers!r}. {' '.join(lens.notes)}".strip()
         )
     named = roles(lens)
-    pictures = [_picture(model, one, own, tested, named, options) for one, own, tested in seen]
+    pictures = [
+        Picture.of(
+            own,
+            one.title,
+            one.keys,
+            queries=one.queries,
+            roles=named,
+            extras=Extras(facts, one.image, _rectangles(one, options)),
+        )
+        for one, own, facts in seen
+    ]
     return Looked(lens, pictures, len(given), sum(len(one.keys) for one in given))
 
 
@@ -109,12 +121,12 @@ def _rectangles(one: Input, options: Options) -> tuple[tuple[range, range], ...]
     return of_first if options.exact is None else (*of_first, (options.exact, options.exact))
 
 
-def _watched(model: HubModel, batches: Sequence[dict[str, Tensor]], wanted: Wanted, options: Options) -> Lens:
+def _watched(model: HubModel, arguments: dict[str, Tensor], wanted: Wanted, options: Options) -> tuple[Lens, Any]:
+    """What a pass of the model looked at, and what it gave."""
     with warnings.catch_warnings(), watch(model.model, wanted, layers=options.layers, sample=options.sample) as lens:
         warnings.simplefilter("ignore")  # an empty lens is told by an error
-        for batch in batches:
-            model.model(**batch)
-    return lens
+        output = model.model(**arguments)
+    return lens, output
 
 
 def _tested(model: HubModel, text: str, one: Input, options: Options) -> dict[str, str]:
@@ -133,22 +145,13 @@ def _tested(model: HubModel, text: str, one: Input, options: Options) -> dict[st
     return faithfulness([example]).facts()
 
 
-def _picture(
-    model: HubModel, one: Input, lens: Lens, tested: dict[str, str], named: dict[str, list[str]], options: Options
-) -> Picture:
-    facts = {"tokens": f"{len(one.keys):,}"}
-    if model.labels:
-        facts["predicted"] = _predicted(model, one)
-    facts |= tested
-    extras = Extras(facts, one.image, _rectangles(one, options))
-    return Picture.of(lens, one.title, one.keys, queries=one.queries, roles=named, extras=extras)
-
-
-@torch.inference_mode()
-def _predicted(model: HubModel, one: Input) -> str:
-    shares = model.model(**one.arguments).logits[0].float().softmax(-1)
+def _predicted(model: HubModel, output: Any) -> dict[str, str]:
+    """The class that a classifier's output names, with its probability."""
+    if not model.labels:
+        return {}
+    shares = output.logits[0].float().softmax(-1)
     best = int(shares.argmax())
-    return f"{model.labels[best]} ({100 * float(shares[best]):.1f} %)"  # type: ignore[index]
+    return {"predicted": f"{model.labels[best]} ({100 * float(shares[best]):.1f} %)"}
 
 
 def _batches(model: HubModel, inputs: Sequence[Input]) -> Iterator[tuple[int, dict[str, Tensor]]]:

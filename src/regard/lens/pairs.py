@@ -23,6 +23,9 @@ def permitted_keys(call: Call) -> Int[Tensor, "batch heads queries"]:
         left, right = ((queries + keys if limit is None else limit) for limit in (call.mask.left, call.mask.right))
         return counts + ((row + right).clamp(max=keys - 1) - (row - left).clamp(min=0) + 1).clamp(min=0)
     for block in call.blocks():
+        if block.is_full and not isinstance(call.bias, Tensor):
+            Side.ROWS.take(counts, block).fill_(sum(map(len, block.runs)))
+            continue
         sides = range(len(block.rows)), range(sum(map(len, block.runs)))
         mask = call.mask.part(block.rows, block.keys, block.batch)
         allowed = mask.write((len(block.batch), heads), *sides, counts.device)

@@ -80,7 +80,7 @@ class Stock:
     @cached_property
     def is_live(self) -> Tensor:
         """Which rows may look at something."""
-        return self.permitted > 0 if isinstance(self.call.bias, Tensor) else live_rows(self.call)
+        return self.permitted > 0
 
     @cached_property
     def permitted(self) -> Tensor:
