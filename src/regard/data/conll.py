@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from regard.data.files import read_lines
@@ -12,7 +12,7 @@ from regard.data.sentence import Sentence
 from regard.data.spans import OUTSIDE, spans_of, split_tag, to_bio
 
 COLUMNS = range(2, 5)
-_TAG = re.compile(r"O|[BIESLU]-\S+")
+_TAG = re.compile(r"O|[BIESLU]-\S.*")
 _COMMENT = re.compile(r"# [\w.]+ = |# newdoc|# newpar")
 
 
@@ -28,22 +28,27 @@ def read_conll(path: Path) -> tuple[list[Sentence], list[Finding]]:
     return parse_conll(read_lines(path), path)
 
 
-def parse_conll(lines: list[str], path: Path) -> tuple[list[Sentence], list[Finding]]:
+def parse_conll(lines: Sequence[str], path: Path) -> tuple[list[Sentence], list[Finding]]:
     """The same for lines at hand; `path` is what findings call them."""
     findings: list[Finding] = []
     blocks = list(_blocks(lines, path, findings))
     if not blocks and not findings:
         findings.append(Finding("error", path, None, "the file holds no sentence. It must have rows of token and tag."))
+    sentences, repairs = from_rows(blocks, path)
+    return sentences, sorted(findings + repairs, key=lambda finding: finding.line or 0)
+
+
+def from_rows(blocks: list[list[Row]], path: Path) -> tuple[list[Sentence], list[Finding]]:
+    """A sentence a block, its tags brought to IOB2 from the scheme that all of them keep to, and what was mended."""
     scheme = scheme_of([[tag for _, _, tag in block] for block in blocks])
-    for block in blocks:
-        findings += _repairs(block, scheme, path)
-    sentences = [_sentence(block) for block in blocks]
-    return sentences, sorted(findings, key=lambda finding: finding.line or 0)
+    findings = [finding for block in blocks for finding in _repairs(block, scheme, path)]
+    return [_sentence(block) for block in blocks], findings
 
 
-def looks_like_conll(lines: list[str]) -> bool:
+def looks_like_conll(lines: Sequence[str]) -> bool:
     """Whether the first row with text has a known tag in its last column."""
-    first = next((line for line in lines if line.strip()), "").split()
+    line = next((line for line in lines if line.strip()), "").strip()
+    first = line.split("\t" if "\t" in line else None)
     return len(first) in COLUMNS and _TAG.fullmatch(first[-1]) is not None
 
 
@@ -62,7 +67,15 @@ def scheme_of(sequences: list[list[str]]) -> str:
     return "IOB1" if bare_inside and not needless_begin else "BIO"
 
 
-def _blocks(lines: list[str], path: Path, findings: list[Finding]) -> Iterator[list[Row]]:
+def tag_problem(tag: str) -> str:
+    """What is wrong with a tag; nothing of one in a known scheme."""
+    if _TAG.fullmatch(tag):
+        return ""
+    known = "Known: O, and B-, I-, E-, S-, L-, U- before a type, as in B-PER (BIO, IOB1, BIOES, BILOU)."
+    return f"the tag {_short([tag])} is of no known scheme. {known}"
+
+
+def _blocks(lines: Sequence[str], path: Path, findings: list[Finding]) -> Iterator[list[Row]]:
     """The rows of each sentence; rows that cannot be read become findings."""
     separator, width = None, 0
     block: list[Row] = []
@@ -96,10 +109,7 @@ def _row(fields: list[str], width: int, separator: str | None) -> tuple[tuple[st
         return ("", ""), f"this row must have {width} columns like the first, got {len(fields)} by {kind}: {_short(fields)}."
     if not fields[0]:
         return ("", ""), f"the token is empty, its tag is {fields[-1]!r}. Remove the row or give it a token."
-    if not _TAG.fullmatch(fields[-1]):
-        known = "Known: O, and B-, I-, E-, S-, L-, U- before a type, as in B-PER (BIO, IOB1, BIOES, BILOU)."
-        return ("", ""), f"the tag {_short([fields[-1]])} is of no known scheme. {known}"
-    return (fields[0], fields[-1]), ""
+    return (fields[0], fields[-1]), tag_problem(fields[-1])
 
 
 def _repairs(block: list[Row], scheme: str, path: Path) -> Iterator[Finding]:

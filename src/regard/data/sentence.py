@@ -36,7 +36,7 @@ class Proposition:
     """Its roleset, such as "nominate.01", where it is known."""
     arguments: tuple[Span, ...] = ()
     """In order of their first token. C- continues an argument, R- refers to one; C-V is the rest of the predicate, and there is
-    no V for its first token. They may overlap, and do in real data."""
+    no V for its first token."""
 
 
 @dataclass(frozen=True)

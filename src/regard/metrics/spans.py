@@ -18,11 +18,11 @@ def score_spans(gold: Sequence[Iterable[tuple]], predicted: Sequence[Iterable[tu
         wanted.update(span[0] for span in gold_set)
         given.update(span[0] for span in predicted_set)
         right.update(span[0] for span in gold_set & predicted_set)
-    per_type = {kind: _figures(right[kind], wanted[kind], given[kind]) for kind in sorted(wanted | given)}
-    return {**_figures(right.total(), wanted.total(), given.total()), "per_type": per_type}
+    per_type = {kind: figures(right[kind], wanted[kind], given[kind]) for kind in sorted(wanted | given)}
+    return {**figures(right.total(), wanted.total(), given.total()), "per_type": per_type}
 
 
-def _figures(right: int, wanted: int, given: int) -> dict[str, float | int]:
+def figures(right: int, wanted: int, given: int) -> dict[str, float | int]:
     """Per cent; 0 where there is nothing to divide by, as conlleval has it."""
     return {
         "f1_percent": 200 * right / (wanted + given) if wanted + given else 0.0,

@@ -1,0 +1,156 @@
+"""One sentence as JSON, with tokens or with a text that offsets point into.
+
+- `{"tokens": ["Ada", …], "tags": ["B-PER", …]}`; `ner_tags` or `labels` may stand for `tags`, in any scheme;
+- `{"tokens": ["Ada", …], "entities": [{"type": "PER", "start": 0, "end": 1}, …]}` counts tokens;
+- `{"text": "Ada …", "entities": [[0, 3, "PER"], …]}` counts characters (Unicode code points, not bytes);
+- `{"text": …, "tokens": [{"text": "Ada", "start": 0, "end": 3}, …], "spans": […]}`, as Prodigy has it, counts characters;
+- `["Ada …", {"entities": [[0, 3, "PER"], …]}]`, as spaCy trains on.
+
+End is exclusive, and from 0 counts everything. Each entity may be a list or an object; `label` may stand for `type`,
+`start_offset` and `end_offset` for `start` and `end`, `spans` for `entities`, and `label` or `labels` too where there are
+no tokens. With tokens that are text, `text` only says what they were cut from (`offsets`, [start, end] of each, say where).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from regard.data.conll import tag_problem
+from regard.data.entities.spans import cut_at, on_words, read_spans, shown, trimmed
+from regard.data.json_values import as_list, as_object, as_text, decoded, first_of, short
+from regard.data.sentence import Sentence
+from regard.data.spans import Span, spans_of, to_bio
+from regard.data.words import Piece, offsets_in, words_of
+from regard.errors import InputError
+
+_TOKENS, _TAGS, _ENTITIES = ("tokens", "words"), ("tags", "ner_tags", "labels"), ("entities", "spans")
+
+
+class Read(NamedTuple):
+    """A sentence, its tags in the scheme they came in, and what should be told of it."""
+
+    sentence: Sentence
+    warnings: list[str]
+
+
+def read_line(line: str, number: int, labelled: bool) -> Read:
+    """The record of a line of JSON."""
+    value, stop = decoded(line, len(line) - len(line.lstrip()))
+    if rest := line[stop:].strip():
+        raise InputError(f"a line must hold one record, got {short(rest)} behind it.")
+    return read_record(value, number, labelled)
+
+
+def read_record(value: Any, number: int, labelled: bool) -> Read:
+    """A record; unless `labelled` its labels are neither needed nor read."""
+    if isinstance(value, list):
+        if len(value) != 2:
+            raise InputError(f'a record in brackets must be ["text", {{"entities": […]}}], got {short(value)}.')
+        value = as_object(value[1], "what follows the text") | {"text": value[0]}
+    record = as_object(value, "a record")
+    _, tokens = first_of(record, _TOKENS)
+    if tokens is None:
+        return _of_text(record, number, labelled)
+    if any(isinstance(token, dict) for token in as_list(tokens, "tokens")):
+        return _of_places(record, tokens, number, labelled)
+    return _of_tokens(record, tuple(_token(token) for token in tokens), number, labelled)
+
+
+def _of_tokens(record: dict[str, Any], tokens: tuple[str, ...], number: int, labelled: bool) -> Read:
+    text, offsets = _place(record, tokens)
+    warnings = [] if text is None or offsets else ["text does not hold the tokens in their order; read without their places."]
+    tags = _tags(record, len(tokens)) if labelled else None
+    return Read(Sentence(tokens, tags, number, text, offsets), warnings)
+
+
+def _of_text(record: dict[str, Any], number: int, labelled: bool) -> Read:
+    _, text = first_of(record, ("text",))
+    if text is None:
+        raise InputError('a record must have "tokens", a list of words, or "text".')
+    return _labelled(record, words_of(as_text(text, "text")), number, labelled)
+
+
+def _of_places(record: dict[str, Any], tokens: list[Any], number: int, labelled: bool) -> Read:
+    text = as_text(record.get("text"), "text, into which tokens with start and end point,")
+    places = [(one.get("start"), one.get("end")) for one in (as_object(token, "a token") for token in tokens)]
+    offsets = _checked_offsets(places, len(tokens), len(text))
+    if len(set(offsets)) < len(offsets):
+        raise InputError("each token must have a place of its own in the text; two have the same start and end.")
+    words = [(text[start:stop], start, stop) for start, stop in offsets if text[start:stop].strip()]
+    return _labelled(record, words, number, labelled)
+
+
+def _labelled(record: dict[str, Any], words: list[Piece], number: int, labelled: bool) -> Read:
+    """Words of the record's text with its entities, which count characters."""
+    text, given = record["text"], list[Span]()
+    if labelled:
+        _, value = first_of(record, (*_ENTITIES, "label", "labels"))
+        if value is None:
+            raise InputError('a record with "text" must have "entities": [[start, end, type], …], empty where there is none.')
+        given = read_spans(value, len(text), "characters")
+    spans = [trimmed(span, text) for span in given]
+    changed = ((old, new) for old, new in zip(given, spans, strict=True) if old != new)
+    warnings = [f"{shown(old)} has white space at its ends; read as {shown(new)}." for old, new in changed]
+    pieces, cuts = cut_at(words, spans)
+    tokens, offsets = tuple(piece[0] for piece in pieces), tuple(piece[1:] for piece in pieces)
+    tags = tuple(to_bio(on_words(pieces, spans), len(pieces))) if labelled else None
+    return Read(Sentence(tokens, tags, number, text, offsets), warnings + cuts)
+
+
+def _token(value: Any) -> str:
+    if not as_text(value, "a token").strip():
+        raise InputError(f"a token must hold more than white space, got {short(value)}. Remove it and its tag.")
+    return value
+
+
+def _tags(record: dict[str, Any], length: int) -> tuple[str, ...]:
+    """The tags, from themselves, from entities, or from both where they agree."""
+    name, tags = first_of(record, _TAGS)
+    _, entities = first_of(record, _ENTITIES)
+    spans = None if entities is None else read_spans(entities, length, "tokens")
+    if tags is None:
+        if spans is None:
+            raise InputError('a record with "tokens" must have "tags", one a token, or "entities", empty where there is none.')
+        return tuple(to_bio(spans, length))
+    checked = _checked_tags(as_list(tags, name), name, length)
+    if spans is not None and spans != spans_of(checked):
+        raise InputError(f"{name} and the entities must say the same. Mend or remove one of them.")
+    return checked
+
+
+def _checked_tags(tags: list[Any], name: str, length: int) -> tuple[str, ...]:
+    if len(tags) != length:
+        raise InputError(f"{name} must be one a token, got {len(tags)} for {length} tokens.")
+    for tag in tags:
+        if type(tag) is int:
+            raise InputError(
+                f"{name} must be names such as B-PER, got the number {tag}. Write the names that the numbers stand for."
+            )
+        if problem := tag_problem(as_text(tag, f"each of {name}")):
+            raise InputError(problem)
+    return tuple(tags)
+
+
+def _place(record: dict[str, Any], tokens: tuple[str, ...]) -> tuple[str | None, tuple[tuple[int, int], ...] | None]:
+    """The text, and where in it the tokens stand."""
+    text, offsets = record.get("text"), record.get("offsets")
+    if text is None:
+        return None, None
+    if offsets is None:
+        return text, offsets_in(as_text(text, "text"), tokens)
+    pairs = [tuple(as_list(pair, "an offset")) for pair in as_list(offsets, "offsets")]
+    return text, _checked_offsets(pairs, len(tokens), len(as_text(text, "text")))
+
+
+def _checked_offsets(pairs: list[tuple[Any, ...]], num_tokens: int, length: int) -> tuple[tuple[int, int], ...]:
+    """Places in order; words of one multiword token have the same."""
+    before: tuple[Any, ...] = (0, 0)
+    for pair in pairs:
+        if len(pair) != 2 or not all(type(end) is int for end in pair) or not pair[0] < pair[1] <= length:
+            raise InputError(f"a token's place must be [start, end], inside the text, got {short(pair)}.")
+        if pair[0] < before[1] and pair != before:
+            raise InputError(f"tokens must stand in the text in their order, got {short(pair)} behind {short(before)}.")
+        before = pair
+    if len(pairs) != num_tokens:
+        raise InputError(f"offsets must be one a token, got {len(pairs)} for {num_tokens} tokens.")
+    return tuple(pairs)

@@ -1,0 +1,110 @@
+"""Data sets of the Hugging Face hub, by their id, as files like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from regard.data.files import SPLITS, Files
+from regard.errors import InputError
+
+_TOKENS, _TAGS, _MARKED = ("tokens", "words"), ("ner_tags", "tags", "labels"), ("entities", "spans")
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def files_from_hub(id: str, cache: str | Path) -> Files:
+    """Train, dev and test of `owner/name` or `name`, with `:config` behind it where there are several.
+
+    Converted once into JSON lines in a folder of `cache`, names put for the numbers of tags; later calls read no network.
+    `id` may also be a folder that `datasets` saved (`save_to_disk`); it is converted again when it has changed.
+    """
+    folder = Path(cache) / _folder_name(id)
+    if not folder.is_dir():
+        _convert(_load(id), id, folder)
+    return Files(**{split: folder / f"{split}.jsonl" for split in SPLITS if (folder / f"{split}.jsonl").is_file()})
+
+
+def _folder_name(id: str) -> str:
+    """A readable name; of a local folder also what tells it from others and from itself in another state."""
+    if not Path(id).is_dir():
+        return _UNSAFE.sub("--", id)
+    states = sorted((str(path), path.stat().st_mtime_ns) for path in Path(id).resolve().rglob("*.json"))
+    digest = hashlib.sha256(repr(states).encode()).hexdigest()
+    return f"{_UNSAFE.sub('--', Path(id).name)}-{digest[:12]}"
+
+
+def _load(id: str) -> Mapping[str, Any]:
+    """The splits, by their names."""
+    try:
+        import datasets
+    except ImportError:
+        raise InputError("data of the hub needs a library: pip install datasets. Or give files: --data DIR.") from None
+    try:
+        if Path(id).is_dir():
+            loaded = datasets.load_from_disk(id)
+        else:
+            name, _, config = id.partition(":")
+            loaded = datasets.load_dataset(name, config or None)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        advice = "The id must be owner/name or name:config; without a network only data loaded before is at hand."
+        raise InputError(f"the data set {id!r} cannot be loaded: {reason.rstrip('.')}. {advice}") from None
+    return {"train": loaded} if isinstance(loaded, datasets.Dataset) else loaded
+
+
+def _convert(splits: Mapping[str, Any], id: str, folder: Path) -> None:
+    """Write all parts to a temporary folder beside the final one, then rename it: what is there is whole."""
+    found = {part: split for part, names in SPLITS.items() for split in splits if split.lower() in names}
+    if not found:
+        raise InputError(f"the data set {id!r} must have a split train, validation or test, got {', '.join(splits)}.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part_folder = Path(mkdtemp(prefix=".part-", dir=folder.parent))
+        try:
+            for part, split in found.items():
+                _write(splits[split], id, part_folder / f"{part}.jsonl")
+            os.rename(part_folder, folder)
+        finally:
+            shutil.rmtree(part_folder, ignore_errors=True)
+    except OSError as error:
+        if not folder.is_dir():  # else another process was faster
+            raise InputError(f"the data set cannot be kept: {error.strerror}.", file=folder) from None
+
+
+def _write(rows: Any, id: str, path: Path) -> None:
+    convert = _converter(rows.features, id)
+    with path.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(convert(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _converter(features: Mapping[str, Any], id: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """From a row to a record that the readers know."""
+    tokens, tags, marked = (next((one for one in names if one in features), "") for names in (_TOKENS, _TAGS, _MARKED))
+    if tokens and tags:
+        names = _class_names(features[tags])
+        return lambda row: {"tokens": row[tokens], "tags": [_named(tag, names) for tag in row[tags] or ()]}
+    if marked and (tokens or "text" in features):
+        kept = [tokens or "text", marked]
+        return lambda row: {name: row[name] for name in kept}
+    raise InputError(
+        f"the data set {id!r} must have columns tokens and ner_tags, or text and entities, got {', '.join(features)}. "
+        "Convert it to JSON lines of tokens and tags."
+    )
+
+
+def _named(tag: Any, names: list[str]) -> Any:
+    """The name of a tag's number; a number without one stays, for the reader to tell."""
+    return names[tag] if isinstance(tag, int) and 0 <= tag < len(names) else tag
+
+
+def _class_names(feature: Any) -> list[str]:
+    """The names of the numbers in a list; none where it holds no such numbers."""
+    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+    return list(getattr(inner, "names", None) or ())

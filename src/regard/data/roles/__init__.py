@@ -1,0 +1,54 @@
+"""Sentences with their predicates and arguments, read from and written to the formats people have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from regard.data.files import read_lines
+from regard.data.findings import Finding
+from regard.data.roles import conll2005, conll2012, conllup, jsonl
+from regard.data.roles.propositions import overlaps
+from regard.data.sentence import RoleSentence
+from regard.errors import InputError
+
+FORMATS = {"conllup": conllup, "conll2012": conll2012, "conll2005": conll2005, "jsonl": jsonl}
+"""Each by its name, in the order in which a file is held against them."""
+
+
+def read_roles(path: Path) -> tuple[list[RoleSentence], list[Finding]]:
+    """The sentences of a file that could be read, and what is wrong with the rest. The content tells the format."""
+    return parse_roles(read_lines(path), path)
+
+
+def parse_roles(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:
+    """The same for lines at hand; `path` is what findings call them."""
+    known = next((module for module in FORMATS.values() if module.is_format(lines)), None)
+    if known is None:
+        return [], [Finding("error", path, None, _unknown(lines))]
+    sentences, findings = known.parse(lines, path)
+    if not sentences and not findings:
+        findings.append(Finding("error", path, None, "the file holds no sentence."))
+    for sentence in sentences:
+        findings += overlaps(sentence, path)
+    return sentences, sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def write_roles(sentences: Sequence[RoleSentence], format: str) -> list[str]:
+    """Lines that `parse_roles` reads as the same sentences; raises where the format cannot hold one.
+
+    jsonl keeps everything, conllup everything but the difference between no propositions and unknown ones, the columns
+    tokens, senses and arguments that do not overlap. Line numbers are the new file's.
+    """
+    if format not in FORMATS:
+        raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {format!r}.")
+    return FORMATS[format].write(sentences)
+
+
+def _unknown(lines: Sequence[str]) -> str:
+    if not any(line.strip() for line in lines):
+        return "the file holds no sentence."
+    return (
+        "no format of roles was recognised. Known: CoNLL-U Plus with # global.columns (conllup), CoNLL-2012 with "
+        "#begin document (conll2012), columns that end in brackets such as (A0* (conll2005), an object a line (jsonl)."
+    )

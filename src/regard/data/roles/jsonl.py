@@ -1,0 +1,193 @@
+"""Roles as JSON, an object a line.
+
+Three shapes are read; positions are token indices from 0, stop and end are exclusive:
+
+- `{"tokens": […], "predicates": [P, …]}`, which is what is written;
+- `{"tokens": […], **P}`, one proposition; lines in a row with the same tokens are one sentence until a predicate comes again;
+- `{"words": […], "verbs": [{"verb": "fell", "tags": ["B-V", "B-ARG1", …]}, …]}`, BIO tags, as AllenNLP puts them out.
+
+P is `{"predicate": I, "sense": "fall.01", "arguments": [A, …]}`. I is an index, a list of the indices of all its tokens, or
+`{"index": I, "sense": "fall.01"}`. A is `["ARG1", start, end]` or `{"type": "ARG1", "start": …, "end": …}`.
+`words` may stand for `tokens`, `spans` for `arguments`, `label` or `role` for `type`; a sense may be missing or null.
+Where none is named they are not known. `lemmas`, `text` and `offsets` ([start, end] of each token in text) are optional.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from regard.data.findings import Finding
+from regard.data.json_values import as_list, as_object, as_text, decoded, first_of, short
+from regard.data.paragraphs import read_each
+from regard.data.roles.propositions import PREDICATE, REST, checked_tokens, in_order, proposition
+from regard.data.sentence import Proposition, RoleSentence
+from regard.data.spans import Span, spans_of
+from regard.errors import InputError
+
+_TOKENS, _ARGUMENTS, _LABEL = ("tokens", "words"), ("arguments", "spans"), ("type", "label", "role")
+
+
+def is_format(lines: Sequence[str]) -> bool:
+    """Whether the first line with text opens an object."""
+    return next((line for line in lines if line.strip()), "").lstrip().startswith("{")
+
+
+def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:
+    """The sentences that could be read, and findings."""
+    given = ((number, (number, line)) for number, line in enumerate(lines, 1) if line.strip())
+    read, findings = read_each(given, lambda numbered: _sentence(*numbered), path)
+    return list(_merged(read)), findings
+
+
+def write(sentences: Sequence[RoleSentence]) -> list[str]:
+    """A line a sentence."""
+    return [json.dumps(_record(sentence), ensure_ascii=False) for sentence in sentences]
+
+
+def _record(sentence: RoleSentence) -> dict[str, Any]:
+    record: dict[str, Any] = {"tokens": checked_tokens(sentence.tokens)}
+    if sentence.propositions is not None:
+        record["predicates"] = [_written(one) for one in sentence.propositions]
+    optional = {"lemmas": sentence.lemmas, "text": sentence.text, "offsets": sentence.offsets}
+    return record | {name: value for name, value in optional.items() if value is not None}
+
+
+def _written(one: Proposition) -> dict[str, Any]:
+    arguments = [{"type": kind, "start": start, "end": stop} for kind, start, stop in one.arguments]
+    return {"predicate": one.predicate, "sense": one.sense, "arguments": arguments}
+
+
+def _merged(read: Iterable[tuple[RoleSentence, bool]]) -> Iterator[RoleSentence]:
+    """Sentences, those of one proposition a line put together; the flag says which those are."""
+    last: RoleSentence | None = None
+    for sentence, is_single in read:
+        if last and is_single and last.tokens == sentence.tokens and (both := _disjoint(last, sentence)):
+            last = replace(last, propositions=both)
+            continue
+        if last:
+            yield last
+        last = sentence if is_single else None
+        if not is_single:
+            yield sentence
+    if last:
+        yield last
+
+
+def _disjoint(first: RoleSentence, second: RoleSentence) -> tuple[Proposition, ...]:
+    """The propositions of both; none where they have a predicate in common."""
+    both = (*(first.propositions or ()), *(second.propositions or ()))
+    return in_order(both) if len({one.predicate for one in both}) == len(both) else ()
+
+
+def _sentence(line: int, given: str) -> tuple[RoleSentence, bool]:
+    """The sentence, and whether its line was of one proposition."""
+    record = _object(given)
+    tokens = checked_tokens(as_list(_get(record, _TOKENS), "tokens"))
+    is_single = "predicate" in record
+    text, offsets = _placed(record, tokens)
+    propositions = _propositions(record, len(tokens))
+    known = None if propositions is None else in_order(propositions)
+    return RoleSentence(tokens, known, _lemmas(record, len(tokens)), line, text, offsets), is_single
+
+
+def _lemmas(record: dict[str, Any], length: int) -> tuple[str, ...] | None:
+    if record.get("lemmas") is None:
+        return None
+    lemmas = tuple(as_text(lemma, "a lemma") for lemma in as_list(record["lemmas"], "lemmas"))
+    if len(lemmas) != length:
+        raise InputError(f"lemmas must be as many as tokens, got {len(lemmas)} for {length}.")
+    return lemmas
+
+
+def _propositions(record: dict[str, Any], length: int) -> list[Proposition] | None:
+    if "predicate" in record:
+        return [_proposition(record, length)]
+    if "predicates" in record:
+        return [_proposition(given, length) for given in as_list(record["predicates"], "predicates")]
+    if "verbs" in record:
+        return [_tagged(given, length) for given in as_list(record["verbs"], "verbs")]
+    return None
+
+
+def _proposition(given: Any, length: int) -> Proposition:
+    given = as_object(given, "a predicate")
+    index, sense = _get(given, ("predicate",)), given.get("sense")
+    if isinstance(index, dict):
+        index, sense = _get(index, ("index",)), index.get("sense", sense)
+    if sense is not None and (not isinstance(sense, str) or not sense.strip()):
+        raise InputError(f"sense must be text or null, got {short(sense)}.")
+    indices = sorted({_index(one, length) for one in (index if isinstance(index, list) else [index])})
+    if not indices:
+        raise InputError("predicate must be an index or a list of them, got an empty list.")
+    spans = [*_own(indices), *map(_argument, as_list(_get(given, _ARGUMENTS, []), "arguments"))]
+    return proposition(indices[0], sense, spans, length)
+
+
+def _tagged(given: Any, length: int) -> Proposition:
+    tags = as_list(_get(as_object(given, "a verb"), ("tags",)), "tags")
+    if len(tags) != length or not all(isinstance(tag, str) for tag in tags):
+        raise InputError(f"tags must be text, one for each of the {length} tokens, got {len(tags)}.")
+    spans = spans_of(tags)
+    predicate = next((span.start for span in spans if span.type == PREDICATE), None)
+    if predicate is None:
+        raise InputError("the tags of a verb must mark it with B-V; these do not.")
+    return proposition(predicate, None, spans, length)
+
+
+def _own(indices: list[int]) -> Iterator[Span]:
+    """V for the predicate's first run of tokens, C-V for each that follows."""
+    starts = [index for index in indices if index - 1 not in indices]
+    for start in starts:
+        stop = next(index for index in indices if index >= start and index + 1 not in indices) + 1
+        yield Span(PREDICATE if start == starts[0] else REST, start, stop)
+
+
+def _argument(given: Any) -> Span:
+    if isinstance(given, list) and len(given) == 3:
+        kind, start, stop = given
+    else:
+        given = as_object(given, "an argument")
+        kind, start, stop = _get(given, _LABEL), _get(given, ("start",)), _get(given, ("end",))
+    if not isinstance(kind, str) or not kind.strip() or type(start) is not int or type(stop) is not int:
+        raise InputError(f"an argument must have a label and whole numbers for start and end, got {short(given)}.")
+    return Span(kind, start, stop)
+
+
+def _placed(record: dict[str, Any], tokens: Sequence[str]) -> tuple[str | None, tuple[tuple[int, int], ...] | None]:
+    """`text` and `offsets`."""
+    text, offsets = record.get("text"), record.get("offsets")
+    if text is not None:
+        as_text(text, "text")
+    if offsets is None:
+        return text, None
+    pairs = [tuple(as_list(pair, "an offset")) for pair in as_list(offsets, "offsets")]
+    limits = (len(pair) == 2 and all(type(end) is int for end in pair) and 0 <= pair[0] <= pair[1] for pair in pairs)
+    if len(pairs) != len(tokens) or not all(limits) or max(stop for _, stop in pairs) > len(text or ""):
+        raise InputError("offsets must be [start, end] of each token, inside text.")
+    return text, tuple(pairs)
+
+
+def _object(line: str) -> dict[str, Any]:
+    line = line.strip()
+    value, stop = decoded(line)
+    if stop < len(line):
+        raise InputError(f"a line must hold one JSON object, got more after it at column {stop + 1}.")
+    return as_object(value, "a line")
+
+
+def _get(record: dict[str, Any], names: tuple[str, ...], default: Any = None) -> Any:
+    """The value under the first of the names that has one."""
+    name, value = first_of(record, names)
+    if not name and default is None:
+        raise InputError(f"{' or '.join(map(repr, names))} must be given in {short(record)}.")
+    return value if name else default
+
+
+def _index(value: Any, length: int) -> int:
+    if type(value) is not int or not 0 <= value < length:
+        raise InputError(f"predicate must be the index of a token, from 0 to {length - 1}, got {short(value)}.")
+    return value

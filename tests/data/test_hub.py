@@ -1,0 +1,107 @@
+"""Data sets of the hub become files; one saved on disk stands for them, so no network is needed."""
+
+import json
+import sys
+
+import pytest
+
+from regard.data.entities import read_entities
+from regard.data.files import SPLITS
+from regard.data.hub import files_from_hub
+from regard.errors import InputError
+
+NAMES = ["O", "B-PER", "I-PER", "B-LOC"]
+ROWS = {"id": ["0", "1"], "tokens": [["Ada", "Lovelace"], ["In", "東京"]], "ner_tags": [[1, 2], [0, 3]]}
+
+
+@pytest.fixture
+def datasets(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return pytest.importorskip("datasets", reason="data sets of the hub need the optional library datasets")
+
+
+def saved(datasets, folder, rows=ROWS, names=NAMES, splits=("train", "validation", "test")):
+    tags = datasets.ClassLabel(names=names) if names else datasets.Value("string")
+    features = {name: datasets.Value("string") for name in rows}
+    features |= {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(tags)}
+    table = datasets.Dataset.from_dict(rows, datasets.Features({name: features[name] for name in rows}))
+    whole = datasets.DatasetDict(dict.fromkeys(splits, table)) if splits else table
+    whole.save_to_disk(str(folder))
+    return str(folder)
+
+
+def test_a_saved_data_set_becomes_files_with_names_for_numbers(datasets, tmp_path):
+    files = files_from_hub(saved(datasets, tmp_path / "some set"), tmp_path / "cache")
+    assert [(split, path.name) for split, path in files.items()] == [(split, f"{split}.jsonl") for split in SPLITS]
+    for _, path in files.items():
+        sentences, findings = read_entities(path)
+        assert [(one.tokens, one.tags) for one in sentences] == [
+            (("Ada", "Lovelace"), ("B-PER", "I-PER")),
+            (("In", "東京"), ("O", "B-LOC")),
+        ]
+        assert not findings
+
+
+def test_it_is_converted_once_and_again_when_it_changed(datasets, tmp_path, monkeypatch):
+    folder, cache = saved(datasets, tmp_path / "set", splits=()), tmp_path / "cache"
+    first = files_from_hub(folder, cache)
+    assert [split for split, _ in first.items()] == ["train"]
+    first.train.write_text("kept")
+    with monkeypatch.context() as patch:
+        patch.setattr("regard.data.hub._load", None)
+        assert files_from_hub(folder, cache).train.read_text() == "kept"
+    saved(datasets, tmp_path / "set", rows={name: column[:1] for name, column in ROWS.items()}, splits=())
+    again = files_from_hub(folder, cache)
+    assert again.train != first.train
+    assert len(read_entities(again.train)[0]) == 1
+    assert not list(cache.glob(".*"))
+
+
+def test_tags_that_are_text_stay_and_numbers_without_names_are_told(datasets, tmp_path):
+    rows = ROWS | {"ner_tags": [["B-PER", "I-PER"], ["O", "O"]]}
+    files = files_from_hub(saved(datasets, tmp_path / "text", rows, None), tmp_path / "cache")
+    assert read_entities(files.dev)[0][0].tags == ("B-PER", "I-PER")
+    rows = ROWS | {"ner_tags": [[-1, 2], [0, 3]]}
+    files = files_from_hub(saved(datasets, tmp_path / "hidden", rows), tmp_path / "cache")
+    (finding,) = read_entities(files.dev)[1]
+    assert "tags must be names such as B-PER, got the number -1" in str(finding)
+
+
+def test_entities_of_a_text_are_kept(datasets, tmp_path):
+    rows = {"text": ["Ada left"], "entities": [[{"start": 0, "end": 3, "label": "PER"}]], "more": [1]}
+    datasets.DatasetDict({"test": datasets.Dataset.from_dict(rows)}).save_to_disk(str(tmp_path / "set"))
+    files = files_from_hub(str(tmp_path / "set"), tmp_path / "cache")
+    assert json.loads(files.test.read_text()) == {"text": "Ada left", "entities": rows["entities"][0]}
+    assert read_entities(files.test)[0][0].spans == [("PER", 0, 1)]
+
+
+def test_what_cannot_be_used_is_said(datasets, tmp_path):
+    cache = tmp_path / "cache"
+    with pytest.raises(InputError, match=r"must have columns tokens and ner_tags, or text and entities, got id, tokens\."):
+        files_from_hub(saved(datasets, tmp_path / "a", {name: ROWS[name] for name in ("id", "tokens")}), cache)
+    with pytest.raises(InputError, match="must have a split train, validation or test, got other"):
+        files_from_hub(saved(datasets, tmp_path / "b", splits=("other",)), cache)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty' cannot be loaded: .*The id must be owner/name or name:config"):
+        files_from_hub(str(tmp_path / "empty"), cache)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="the data set cannot be kept: "):
+        files_from_hub(saved(datasets, tmp_path / "c"), tmp_path / "file")
+    assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_without_the_library_the_command_that_installs_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match="data of the hub needs a library: pip install datasets"):
+        files_from_hub("owner/name", tmp_path)
+
+
+def test_an_id_that_cannot_be_reached_is_said(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for id in ("nobody/nothing", "nobody/nothing:config", "not an id", ""):
+        with pytest.raises(
+            InputError, match=r"cannot be loaded: .+[^.]\. The id must be owner/name or name:config; without a network"
+        ):
+            files_from_hub(id, tmp_path)
+    assert not list(tmp_path.iterdir())
