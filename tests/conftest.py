@@ -11,9 +11,15 @@ with install_import_hook(["regard.attention", "regard.lens", "regard.models"], "
     import regard.attention.gates
     import regard.attention.positions
     import regard.lens.watch
+    import regard.models.bio
+    import regard.models.chain
     import regard.models.crf
+    import regard.models.pretrained
+    import regard.models.readers
+    import regard.models.role_labeler
     import regard.models.tagger
-    import regard.models.transducer  # noqa: F401
+    import regard.models.transducer
+    import regard.models.words  # noqa: F401
 
 SHARED = Path(os.environ.get("REGARD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

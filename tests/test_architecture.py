@@ -58,11 +58,12 @@ def test_backends_do_not_import_one_another():
 
 def test_training_knows_no_task():
     for path in (ROOT / "train").rglob("*.py"):
-        assert not {name for name in imports(path) if name.startswith(("tasks.ner", "tasks.dates"))}
+        assert not {name for name in imports(path) if name.startswith(("tasks.ner", "tasks.srl", "tasks.dates"))}
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "ner", "--help"], ["predict", "--help"], ["train", "dates", "--help"]]
+    "arguments",
+    [["--help"], ["train", "ner", "--help"], ["predict", "--help"], ["train", "dates", "--help"], ["train", "srl", "--help"]],
 )
 def test_help_imports_nothing_heavy(arguments):
     code = f"""
@@ -70,7 +71,7 @@ import sys
 from regard.cli import main
 try: main({arguments!r})
 except SystemExit as stop: assert not stop.code
-heavy = {{"torch", "lightning", "numpy", "babel"}} & set(sys.modules)
+heavy = {{"torch", "lightning", "numpy", "babel", "transformers", "datasets"}} & set(sys.modules)
 assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -65,12 +65,14 @@ def test_check_lists_every_finding(tmp_path, capsys):
     (folder / "train.conll").write_text(GOOD)
     code, result, said = run(capsys, "check", "ner", "--data", folder)
     assert (code, result["findings"][0]["line"]) == (0, 1)
-    assert "type NEW is not in the training file" in said
+    assert "the label NEW is not in the training file" in said
     assert result["files"]["test"]["entities"] == 1
 
 
 def test_check_of_good_files_ends_well(tmp_path, capsys):
-    code, result, said = run(capsys, "check", "ner", "--data", folder_with(tmp_path, train=GOOD, dev=GOOD))
+    names = [f"Ada{number}\tB-PER\nmet\tO\n\n" for number in range(7)]
+    folder = folder_with(tmp_path, train="".join(names[:6]), dev=names[6])
+    code, result, said = run(capsys, "check", "ner", "--data", folder)
     assert (code, result["num_errors"], result["findings"]) == (0, 0, [])
     assert "The files can be used." in said
 

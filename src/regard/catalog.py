@@ -64,6 +64,7 @@ BACKENDS = {  # tried in this order by backend="auto"
 }
 TASKS = {
     "ner": "regard.tasks.ner.task:Ner",
+    "srl": "regard.tasks.srl.task:Srl",
     "dates": "regard.tasks.dates.task:Dates",
 }
 

@@ -118,14 +118,22 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     parser = _parser("predict", predict)
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument("--input", type=str, required=True, help="a file, or - for standard input: text, JSON lines or columns")
+    parser.add_argument(
+        "--n-best", type=NonNegativeInt, default=0, help="so many readings of each, and how sure each entity is"
+    )
     options = parser.parse_args(arguments)
+    from regard.data.stream import open_lines
     from regard.tasks.folder import load_run
+    from regard.tasks.prediction import predict_lines
+    from regard.tasks.progress import Progress
 
-    run = load_run(options.run)
-    examples = run.task.read_input(_input_lines(options.input))
-    for example, prediction in zip(examples, run.predict(examples), strict=True):
-        print(json.dumps(run.task.to_json(example, prediction), ensure_ascii=False))
-    return {"task": run.task.name, "num_predictions": len(examples)}
+    run, encode, count = load_run(options.run), json.JSONEncoder(ensure_ascii=False).encode, 0
+    with open_lines(options.input) as lines, Progress(run.task.unit, is_quiet=options.json) as progress:
+        for examples, results in predict_lines(run, lines, int(options.n_best)):
+            print("\n".join(map(encode, results)), flush=True)
+            count += len(examples)
+            progress.add(sum(map(run.encoder.length, examples)), lines.share)
+    return {"task": run.task.name, "num_predictions": count}
 
 
 def look(arguments: list[str]) -> dict[str, Any]:

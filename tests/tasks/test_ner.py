@@ -8,17 +8,17 @@ import torch
 
 from regard.data.sentence import Sentence
 from regard.data.spans import Span
-from regard.models.options import TaggerOptions
+from regard.models.options import TaggerOptions, WordOptions
 from regard.tasks.folder import Run, load_run, predict_all, save_start, save_weights
-from regard.tasks.ner.encoder import SentenceEncoder, normal_form, shape
 from regard.tasks.ner.task import Ner
+from regard.tasks.words import normal_form, shape
 
 SENTENCES = [
     Sentence(("Ada", "Lovelace", "met", "Babbage", "in", "London", "."), ("B-PER", "I-PER", "O", "B-PER", "O", "B-LOC", "O")),
     Sentence(("Nothing", "happened", "in", "1843"), ("O", "O", "O", "O")),
     Sentence(("Paris",), ("B-LOC",)),
 ]
-TASK = Ner(model=TaggerOptions(d_word=8, d_character=8, d_affix=4, d_recurrent=8, num_heads=2))
+TASK = Ner(words=WordOptions(d_word=8, d_character=8, d_affix=4), model=TaggerOptions(d_recurrent=8, num_heads=2))
 
 
 @pytest.fixture
@@ -36,20 +36,21 @@ def test_words_are_normalised():
 
 
 def test_an_encoder_comes_back_from_json():
-    encoder = SentenceEncoder.fit(SENTENCES)
+    encoder = TASK.fit_encoder(SENTENCES)
     again = TASK.load_encoder(json.loads(json.dumps(encoder.to_json())))
     one, other = encoder.collate(SENTENCES), again.collate(SENTENCES)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_words_seen_once_stand_behind_those_seen_more_often():
-    encoder = SentenceEncoder.fit(SENTENCES)
-    assert encoder.words["in"] < encoder.first_rare <= encoder.words["ada"]
-    assert encoder.words["never"] == 1
+    encoder = TASK.fit_encoder(SENTENCES)
+    words = encoder.reading.words
+    assert words.words["in"] < words.first_rare <= words.words["ada"]
+    assert words.words["never"] == 1
 
 
 def test_tags_of_a_type_training_never_saw_count_as_outside():
-    encoder = SentenceEncoder.fit(SENTENCES)
+    encoder = TASK.fit_encoder(SENTENCES)
     batch = encoder.collate([Sentence(("a", "b"), ("B-NEW", "B-PER"))])
     assert [encoder.tags[i] for i in batch["tags"][0]] == ["O", "S-PER"]
 
@@ -65,7 +66,7 @@ def test_a_batch_does_not_change_a_prediction(model_and_encoder):
 def test_predictions_come_in_the_order_of_the_examples(model_and_encoder):
     model, encoder = model_and_encoder
     alone = [predict_all(TASK, encoder, model, [sentence])[0] for sentence in SENTENCES * 3]
-    assert predict_all(TASK, encoder, model, SENTENCES * 3, batch_size=2) == alone
+    assert predict_all(TASK, encoder, model, SENTENCES * 3, max_length=9) == alone
 
 
 def test_no_forbidden_tag_is_ever_predicted(model_and_encoder):
@@ -108,10 +109,10 @@ def test_every_kind_of_input_is_read():
     assert read(['{"text": "Ada met"}', ""])[0].tokens == ("Ada", "met")
     from regard.errors import InputError
 
-    with pytest.raises(InputError, match="line 1 starts like JSON but is not"):
+    with pytest.raises(InputError, match="this must be JSON"):
         read(["{nope"])
-    with pytest.raises(InputError, match='line 2 must have "tokens"'):
-        read(["fine", '{"words": []}'])
+    with pytest.raises(InputError, match='a record must have "tokens"'):
+        read(['{"text": "fine"}', '{"phrase": []}'])
 
 
 def test_json_lines_hold_tokens_tags_and_entities():

@@ -8,7 +8,7 @@ from regard.data.sentence import Sentence
 from regard.data.spans import Span
 from regard.errors import InputError
 from regard.lens.faithfulness import MEASURES
-from regard.models.options import TaggerOptions
+from regard.models.options import TaggerOptions, WordOptions
 from regard.tasks.folder import Run
 from regard.tasks.ner.faithfulness import example_of, examples_of, faithfulness_of_run
 from regard.tasks.ner.task import Ner
@@ -20,7 +20,7 @@ def learnt(tmp_path_factory):
     """A small tagger that knows the tiny data by heart."""
     sentences, _ = parse_conll(SENTENCES.split("\n"), tmp_path_factory.mktemp("none") / "tiny")
     torch.manual_seed(0)
-    task = Ner(model=TaggerOptions(d_word=16, d_recurrent=16, d_character=8, num_heads=2))
+    task = Ner(words=WordOptions(d_word=16, d_character=8), model=TaggerOptions(d_recurrent=16, num_heads=2))
     encoder = task.fit_encoder(sentences)
     model = task.build(encoder)
     optimizer, batch = torch.optim.Adam(model.parameters(), 0.02), encoder.collate(sentences)

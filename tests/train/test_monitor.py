@@ -120,12 +120,12 @@ def test_it_lands_in_our_log(tmp_path):
 
 
 def test_a_run_of_ours_has_it_in_its_log(tiny_data, tmp_path):
-    from regard.models.options import TaggerOptions
+    from regard.models.options import TaggerOptions, WordOptions
     from regard.tasks.ner.task import Ner
     from regard.tasks.task import Training
     from regard.train.run import Terms, train
 
-    task = Ner(Training(max_epochs=2), TaggerOptions(d_word=16, d_recurrent=16, d_character=8, num_heads=2))
+    task = Ner(Training(max_epochs=2), WordOptions(d_word=16, d_character=8), model=TaggerOptions(d_recurrent=16, num_heads=2))
     weights = []
     for steps in (0, 1):
         out = tmp_path / str(steps)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from regard.cli import main
 
-SMALL = ["--model.d_word", "16", "--model.d_recurrent", "16", "--model.d_character", "8", "--model.num_heads", "2"]
+SMALL = ["--words.d_word", "16", "--model.d_recurrent", "16", "--words.d_character", "8", "--model.num_heads", "2"]
 
 
 def run(capsys, *arguments):
@@ -54,7 +54,7 @@ def test_a_run_folder_holds_what_it_should(finished):
     assert {path.name for path in out.iterdir()} == names
     assert {path.name for path in (out / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     recipe = yaml.safe_load((out / "recipe.yaml").read_text())
-    assert recipe["model"]["d_word"] == 16
+    assert recipe["words"]["d_word"] == 16
     assert recipe["model"]["dropout"] > 0  # also what was left at its default
     assert recipe["seed"] == 0
     rows = list(csv.DictReader((out / "log.csv").open()))

@@ -32,7 +32,8 @@ def reverse_within(
     """Each sequence from its own end to its start; what stands behind the end stays."""
     position = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
     source = torch.where(position < lengths[:, None], lengths[:, None] - 1 - position, position)
-    return x.gather(1, source[:, :, None].expand_as(x))
+    rows = source + x.shape[1] * torch.arange(len(x), device=x.device)[:, None]
+    return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)
 
 
 class BidirectionalLSTM(nn.Module):
@@ -56,3 +57,22 @@ class BidirectionalLSTM(nn.Module):
             back = reverse_within(returning(reverse_within(x, lengths))[0], lengths)
             x = torch.cat([onward(x)[0], back], -1)
         return x
+
+
+class HighwayLSTM(nn.Module):
+    """A layer in both directions, mixed with what it reads by a gate: g · LSTM(x) + (1 − g) · W x; g = σ(V x).
+
+    Srivastava et al. 2015, arXiv:1505.00387, eq. 3, around whole layers. W is left out where the widths agree.
+    """
+
+    def __init__(self, d_input: int, d_hidden: int) -> None:
+        super().__init__()
+        self.recurrent = BidirectionalLSTM(d_input, d_hidden)
+        self.gate = nn.Linear(d_input, 2 * d_hidden)
+        self.carry = nn.Identity() if d_input == 2 * d_hidden else nn.Linear(d_input, 2 * d_hidden, bias=False)
+
+    def forward(
+        self, x: Float[Tensor, "batch length features"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch length d_model"]:
+        carried = self.carry(x)
+        return carried + self.gate(x).sigmoid() * (self.recurrent(x, lengths) - carried)

@@ -7,6 +7,7 @@ from typing import Any
 
 from regard.data.files import Files
 from regard.data.findings import Finding
+from regard.data.quality import summary_table
 from regard.errors import InputError
 from regard.tasks.task import Task
 
@@ -31,6 +32,9 @@ def check_files(task: Task, files: Files) -> dict[str, Any]:
         f"{split:<6} {path}: " + ", ".join(f"{n:,} {name}" for name, n in counts[split].items() if isinstance(n, int))
         for split, path in files.items()
     ]
+    labelled = {split: task.labelled(examples) for split, examples in parts.items()}
+    if any(labelled.values()):
+        lines += ["", *summary_table(labelled), ""]
     num_errors = sum(finding.level == "error" for finding in findings)
     verdict = "The files can be used." if not num_errors else "Mend the errors, then check again."
     lines += [*map(str, findings), f"{num_errors} errors, {len(findings) - num_errors} warnings. {verdict}"]

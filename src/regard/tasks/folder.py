@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from regard.catalog import TASKS, load
-from regard.data.batching import Batches
 from regard.errors import InputError
-from regard.models.model import Model
+from regard.models.model import Batch, Model
+from regard.models.precision import autocast
 from regard.tasks.task import Encoder, Task
 
 RECIPE, ENCODER, MODEL, METRICS, REPORT = "recipe.yaml", "encoder.json", "model.safetensors", "metrics.json", "report.html"
+BATCH_LENGTH = 2048
+"""Of a batch to predict on, all its examples and their padding together: large enough to be fast, small enough for caches."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +41,48 @@ class Run:
     encoder: Encoder
     model: Model
 
-    def predict(self, examples: Sequence[Any], batch_size: int = 64) -> list[Any]:
+    def predict(self, examples: Sequence[Any]) -> list[Any]:
         """A prediction for each example, in their order."""
-        return predict_all(self.task, self.encoder, self.model, examples, batch_size)
+        return predict_all(self.task, self.encoder, self.model, examples)
+
+    def rank(self, examples: Sequence[Any], num_best: int) -> list[dict[str, Any]]:
+        """Of each example its best answers, as `regard predict` writes them. Raises InputError where the model has one only."""
+        raw = self.answers(examples, partial(self.model.rank, num_best=num_best))
+        return [self.task.decode_ranked(self.encoder, *one) for one in zip(examples, raw, strict=True)]
+
+    def answers(self, examples: Sequence[Any], ask: Callable[[Batch], list[Any]], max_length: int = BATCH_LENGTH) -> list[Any]:
+        """What `ask`, a method of the model, says of each; in batches of like length, at most so long with their padding."""
+        found: list[Any] = [None] * len(examples)
+        device, was_training = next(self.model.parameters()).device, self.model.training
+        self.model.eval()
+        with torch.no_grad(), autocast(self.task.training.precision, device):
+            for numbers in _batches([self.encoder.length(example) for example in examples], max_length):
+                batch = self.encoder.collate([examples[i] for i in numbers])
+                raw = ask({name: tensor.to(device) for name, tensor in batch.items()})
+                for i, one in zip(numbers, raw, strict=True):
+                    found[i] = one
+        self.model.train(was_training)
+        return found
 
 
-def predict_all(task: Task, encoder: Encoder, model: Model, examples: Sequence[Any], batch_size: int = 64) -> list[Any]:
-    """Predict in batches of like length."""
-    predictions: list[Any] = [None] * len(examples)
-    device, was_training = next(model.parameters()).device, model.training
-    numbered = Batches(range(len(examples)), list, batch_size, length=lambda i: encoder.length(examples[i]))
-    model.eval()
-    with torch.no_grad():
-        for numbers in numbered:
-            batch = encoder.collate([examples[i] for i in numbers])
-            raw = model.predict({name: tensor.to(device) for name, tensor in batch.items()})
-            for i, one in zip(numbers, raw, strict=True):
-                predictions[i] = task.decode(encoder, examples[i], one)
-    model.train(was_training)
-    return predictions
+def predict_all(
+    task: Task, encoder: Encoder, model: Model, examples: Sequence[Any], max_length: int = BATCH_LENGTH
+) -> list[Any]:
+    """A prediction for each example; see `Run.answers`."""
+    raw = Run(task, encoder, model).answers(examples, model.predict, max_length)
+    return [task.decode(encoder, *one) for one in zip(examples, raw, strict=True)]
+
+
+def _batches(lengths: Sequence[int], max_length: int) -> Iterator[list[int]]:
+    """Places of like lengths, shortest first."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[place] > max_length:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
 
 
 def predict_one(task: Task, encoder: Encoder, model: Model, example: Any) -> Any:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from regard.data.files import Files, find_files
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from regard.data.findings import Finding
+    from regard.data.quality import Labelled
     from regard.models.model import Model
     from regard.viewer.report import Picture
 
@@ -23,21 +24,25 @@ class Training:
     """How a model is trained.
 
     Args:
-        max_epochs: passes over the training examples, at most
+        max_epochs: passes over the training examples, at most; 0 is as many as the task usually takes
         patience: passes without a better dev score after which training stops
-        batch_size: examples a step
-        learning_rate: peak of the schedule: a short warm-up, then a cosine down to zero over max_epochs
+        batch_size: examples whose gradients are taken at once
+        accumulate: batches whose gradients are added up before a step
+        learning_rate: peak of the schedule: a short warm-up, then a cosine down to zero at the last step or the end of the time
         weight_decay: of AdamW
         max_gradient_norm: longer gradients are shortened to this
+        precision: bfloat16 (mixed with float32) or float32; auto is bfloat16 where the processor has instructions for it
         average_decay: the weights scored and kept are a running mean, with this share of the old; 0 keeps the last
     """
 
-    max_epochs: int = 12
+    max_epochs: int = 0
     patience: int = 6
     batch_size: int = 32
+    accumulate: int = 1
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     max_gradient_norm: float = 5.0
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
     average_decay: float = 0.0
 
 
@@ -62,7 +67,15 @@ class Task(ABC):
     metric: ClassVar[str]
     """Key of the score that training makes larger."""
 
+    unit: ClassVar[str] = "words"
+    """What `Encoder.length` counts."""
+
     training: Training = field(default_factory=Training)
+
+    @property
+    def usual_epochs(self) -> int:
+        """Passes over the training examples where nobody says how many."""
+        return 12
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
         """Where the parts of the data are: in a folder, or named singly."""
@@ -75,6 +88,10 @@ class Task(ABC):
     @abstractmethod
     def compare(self, files: Files, parts: dict[str, list[Any]]) -> list["Finding"]:
         """What is wrong between the parts of a data set, or with one as a whole."""
+
+    def labelled(self, examples: Sequence[Any]) -> list["Labelled"]:
+        """The examples as the checks of labelled text see them; none where the task is of another kind."""
+        return []
 
     @abstractmethod
     def describe(self, examples: Sequence[Any]) -> dict[str, Any]:
@@ -92,9 +109,16 @@ class Task(ABC):
     def build(self, encoder: Encoder) -> "Model":
         """A new model for what the encoder knows."""
 
+    def load_pretrained(self, model: "Model") -> None:  # noqa: B027
+        """Give a new model what was learnt elsewhere, where the options name such a thing."""
+
     @abstractmethod
     def decode(self, encoder: Encoder, example: Any, raw: Any) -> Any:
         """A raw prediction of the model in the user's terms."""
+
+    def decode_ranked(self, encoder: Encoder, example: Any, raw: Any) -> dict[str, Any]:
+        """One line of `regard predict --n-best`, from what `Model.rank` says of an example."""
+        raise NotImplementedError
 
     @abstractmethod
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, Any]:

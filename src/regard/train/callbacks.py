@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from regard.errors import Interrupted
 from regard.tasks.folder import write
+from regard.tasks.progress import bar, clock
 
 MONITORED = "attention/"
 """How the names begin of what an attention monitor logs."""
@@ -53,7 +54,8 @@ class Interruption(Callback):
         print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.is_asked:  # here Lightning's own counters can be restored to the step
+        is_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
+        if self.is_asked and is_step:  # here Lightning's own counters can be restored, and no gradient is half added up
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted(f"Interrupted at step {trainer.global_step}; all of it is kept. {self.advice}")
 
@@ -70,7 +72,7 @@ class Log(Callback):
     def __init__(self, path: Path, monitored: str) -> None:
         self.path, self.monitored = path, monitored
         self.rows: list[dict[str, Any]] = []
-        self.start, self.num_steps = time.monotonic(), 0
+        self.start, self.num_batches = time.monotonic(), 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -117,8 +119,9 @@ class ProgressLine(Callback):
         self.shown_at = now
         loss = float(outputs["loss"])
         share = (batch_idx + 1) / max(1, int(trainer.num_training_batches))
-        bar = "█" * round(16 * share) + "·" * (16 - round(16 * share))
-        self._show(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {bar} loss {loss:7.3f}{self._end(trainer)}", "")
+        self._show(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {bar(share)} loss {loss:7.3f}{self._end(trainer)}", ""
+        )
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         score = float(trainer.callback_metrics.get(self.monitored, float("nan")))
@@ -137,14 +140,9 @@ class ProgressLine(Callback):
         if self.max_seconds is not None:
             left = min(left, self.max_seconds - spent)
         at = time.strftime("%H:%M:%S", time.localtime(time.time() + max(0.0, left)))
-        return f"  at most {_clock(left)} left, until {at}"
+        return f"  at most {clock(left)} left, until {at}"
 
     def _show(self, text: str, end: str) -> None:
         is_terminal = self.stream.isatty()
         self.stream.write(f"\r\x1b[2K{text}{end}" if is_terminal else f"{text}{end}")
         self.stream.flush()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    return f"{minutes}:{rest:02d}"

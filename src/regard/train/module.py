@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from regard.data.batching import Batches
+from regard.models.precision import autocast
 from regard.tasks.folder import Run
 
 WARM_UP_STEPS = 100
@@ -19,9 +20,10 @@ WARM_UP_STEPS = 100
 class TaskModule(LightningModule):
     """Loss on training batches, the task's own score on dev; knows the task protocol and no task."""
 
-    def __init__(self, run: Run, dev: Sequence[Any], num_steps: int) -> None:
+    def __init__(self, run: Run, dev: Sequence[Any], num_steps: int, spent: Callable[[], float]) -> None:
+        """`spent` is the share of the time given that is over, 0 where there is no limit."""
         super().__init__()
-        self.task, self.encoder, self.model, self.dev = run.task, run.encoder, run.model, dev
+        self.task, self.encoder, self.model, self.dev, self.spent = run.task, run.encoder, run.model, dev, spent
         # The trainer's own estimate sets the loaders up before a checkpoint is read, and their state would be lost.
         self.num_steps = num_steps
         self.predictions: list[Any] = []
@@ -41,7 +43,8 @@ class TaskModule(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """One step."""
-        loss = self.model.loss(batch)
+        with autocast(self.task.training.precision, self.device):
+            loss = self.model.loss(batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["lengths"]))
         return loss
 
@@ -51,7 +54,9 @@ class TaskModule(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Predict a batch of dev."""
-        for i, raw in zip(batch["number"].tolist(), self.model.predict(batch), strict=True):
+        with autocast(self.task.training.precision, self.device):
+            predictions = self.model.predict(batch)
+        for i, raw in zip(batch["number"].tolist(), predictions, strict=True):
             self.predictions[i] = self.task.decode(self.encoder, self.dev[i], raw)
 
     def on_validation_epoch_end(self) -> None:
@@ -60,14 +65,19 @@ class TaskModule(LightningModule):
         self.log(self.monitored, float(score[self.task.metric]), batch_size=1)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW; a short warm-up, then a cosine down to zero."""
+        """AdamW; a short warm-up, then a cosine down to zero at the last step or at the end of the time given."""
         options = self.task.training
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99), fused=True
+            self.model.parameter_groups(),
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
+            betas=(0.9, 0.99),
+            fused=True,
         )
 
         def share(step: int) -> float:
-            return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.num_steps)))
+            done = min(1.0, max(step / self.num_steps, self.spent()))
+            return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * done))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

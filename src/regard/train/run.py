@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 import resource
 import sys
@@ -96,7 +97,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         **score(run, examples),
         **({f"dev_{task.metric}": score(run, data.dev)[task.metric]} if split == "test" else {}),
         "train_seconds": round(log.seconds, 2),
-        "examples_per_second": round(log.num_steps * task.training.batch_size / log.seconds, 1),
+        "examples_per_second": round(log.num_batches * task.training.batch_size / log.seconds, 1),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "peak_memory_mb": round(_peak_memory_mb(), 1),
         "run": str(out),
@@ -140,6 +141,7 @@ def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run
         encoder = run_folder.load_encoder(out, task)
         return Run(task, encoder, task.build(encoder))
     run = Run(task, encoder := task.fit_encoder(data.train), task.build(encoder))
+    task.load_pretrained(run.model)
     paths = {split: str(path.resolve()) for split, path in files.items()}
     run_folder.save_start(out, run, paths | {"seed": terms.seed, "max_minutes": terms.max_minutes})
     return run
@@ -151,8 +153,10 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     if terms.is_resumed and not last.is_file():
         raise InputError("there is no checkpoint to go on from. Train again without --resume, into another --out.", file=last)
     batches = Batches(data.train, run.encoder.collate, options.batch_size, length=run.encoder.length, seed=terms.seed)
-    module = TaskModule(run, data.dev, options.max_epochs * len(batches))
-    log = Log(out / "log.csv", module.monitored)
+    max_epochs = options.max_epochs or run.task.usual_epochs
+    log = Log(out / "log.csv", f"dev_{run.task.metric}")
+    num_steps = max_epochs * math.ceil(len(batches) / options.accumulate)
+    module = TaskModule(run, data.dev, num_steps, lambda: log.seconds / (60 * terms.max_minutes) if terms.max_minutes else 0.0)
     best = ModelCheckpoint(last.parent, "best", module.monitored, mode="max", save_last=True, enable_version_counter=False)
     interruption = Interruption(last, f"Go on: regard train {run.task.name} --out {out} --resume")
     _quiet_lightning()
@@ -160,7 +164,8 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
         accelerator="auto",
         devices=1,
         deterministic="warn",  # the same seed, the same bits: sums over repeated indices are else added in any order
-        max_epochs=options.max_epochs,
+        max_epochs=max_epochs,
+        accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.max_gradient_norm,
         # The last one to act at a step is the interruption: it keeps what the others did.
         callbacks=[log, best, *_callbacks(module, terms), interruption],
@@ -173,7 +178,7 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     with interruption:
         resumed = str(last) if terms.is_resumed else None
         trainer.fit(module, batches, module.dev_batches(), ckpt_path=resumed, weights_only=True)
-    log.num_steps = trainer.global_step
+    log.num_batches = trainer.global_step * options.accumulate
     _load_best(module, Path(best.best_model_path or last))
     return log
 

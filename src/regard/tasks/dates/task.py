@@ -28,11 +28,16 @@ class Dates(Task):
 
     name: ClassVar[str] = "dates"
     metric: ClassVar[str] = "exact_match_percent"
+    unit: ClassVar[str] = "letters"
 
     model: TransducerOptions = field(default_factory=TransducerOptions)
     training: Training = field(
-        default_factory=lambda: Training(max_epochs=3, batch_size=64, learning_rate=4e-3, max_gradient_norm=1.0)
+        default_factory=lambda: Training(batch_size=64, learning_rate=4e-3, max_gradient_norm=1.0, precision="float32")
     )
+
+    @property
+    def usual_epochs(self) -> int:
+        return 3
 
     def read(self, path: Path) -> tuple[list[WrittenDate], list[Finding]]:
         return read_dates(path)

@@ -15,8 +15,7 @@ from regard.lens.attributions import of_attention, of_gradients
 from regard.lens.faithfulness import Example, Faithfulness, faithfulness
 from regard.lens.watch import watch
 from regard.models.blocks import positions_before
-from regard.models.crf import FORBIDDEN
-from regard.models.tagger import PADDING, UNKNOWN
+from regard.models.words import PADDING, UNKNOWN
 from regard.tasks.folder import Run, predict_one
 
 
@@ -45,7 +44,8 @@ def example_of(run: Run, sentence: Sentence, span: Span) -> Example:
     model.eval()
     device = next(model.parameters()).device
     batch = {name: x.to(device) for name, x in encoder.collate([Sentence(sentence.tokens)]).items()}
-    score = _score(model, batch, span, [encoder.tags.index(tag) for tag in to_bioes([span], len(sentence.tokens))])
+    names = to_bioes([span], len(sentence.tokens))[span.start : span.stop]
+    score = _score(model, batch, span.start, [encoder.tags.index(name) for name in names])
     with torch.no_grad(), watch(model, ["mass_received"], keep_calls=True) as lens:
         model(batch)
     attributions = of_attention(lens, range(span.start, span.stop))
@@ -53,18 +53,14 @@ def example_of(run: Run, sentence: Sentence, span: Span) -> Example:
     return Example(score, attributions | of_gradients(model.read, lambda: score(kept)))
 
 
-def _score(model: Any, batch: dict[str, Tensor], span: Span, tags: list[int]) -> Callable[[Tensor], Tensor]:
-    others = torch.zeros(len(tags), model.emit.out_features, device=batch["words"].device)
-    for place in range(span.start, span.stop):
-        others[place] = FORBIDDEN
-        others[place, tags[place]] = 0
-
+def _score(model: Any, batch: dict[str, Tensor], start: int, tags: list[int]) -> Callable[[Tensor], Tensor]:
     def score(kept: Tensor) -> Tensor:
         given = _without(batch, kept.to(batch["words"].device))
         emissions = model(given)
         is_token = positions_before(given["lengths"], emissions.shape[1])
-        found = model.crf.log_partition(emissions + others, is_token) - model.crf.log_partition(emissions, is_token)
-        return found.exp()
+        rows = torch.arange(len(kept), device=emissions.device)
+        wanted = torch.tensor(tags, device=emissions.device).expand(len(kept), -1)
+        return model.crf.span_probability(emissions, is_token, rows, torch.full_like(rows, start), wanted)
 
     return score
 

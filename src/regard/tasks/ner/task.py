@@ -1,28 +1,25 @@
 """Named entities: which words name what."""
 
-import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from regard.data.conll import looks_like_conll, parse_conll, read_conll
+from regard.data.entities import parse_entities, read_entities
 from regard.data.files import Files
-from regard.data.findings import Finding
+from regard.data.findings import Finding, raise_first_error
+from regard.data.quality import Labelled, check_parts
 from regard.data.sentence import Sentence
-from regard.data.spans import Span, spans_of, to_bio
+from regard.data.spans import Span, to_bio
 from regard.errors import InputError
 from regard.metrics.spans import score_spans
-from regard.models.options import TaggerOptions
+from regard.models.options import EncoderOptions, TaggerOptions, WordOptions
 from regard.tasks.task import Encoder, Task
 
 if TYPE_CHECKING:
     from regard.models.model import Model
     from regard.viewer.report import Picture
-
-_WORD = re.compile(r"\w+(?:[-'’.]\w+)*|[@#]\w+|\S")
 
 
 @dataclass(frozen=True)
@@ -31,29 +28,34 @@ class Ner(Task):
 
     Args:
         training: how it is trained
+        words: how words are read
+        encoder: a pretrained encoder that reads them too
         model: the tagger
     """
 
     name: ClassVar[str] = "ner"
     metric: ClassVar[str] = "f1_percent"
 
+    words: WordOptions = field(default_factory=WordOptions)
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
     model: TaggerOptions = field(default_factory=TaggerOptions)
 
+    @property
+    def usual_epochs(self) -> int:
+        return 5 if self.encoder.path else 12
+
     def read(self, path: Path) -> tuple[list[Sentence], list[Finding]]:
-        return read_conll(path)
+        return read_entities(path)
 
     def compare(self, files: "Files", parts: dict[str, list[Sentence]]) -> list[Finding]:
-        found = []
-        known = _types(parts.get("train", []))
-        if files.train and parts["train"] and not known:
+        if files.train and parts["train"] and not any(sentence.spans for sentence in parts["train"]):
             message = "no entity in the training file: every tag is O. A model learns from tags such as B-PER."
-            found.append(Finding("error", files.train, None, message))
-        for split, path in files.items():
-            for kind, sentence in sorted(_types(parts[split]).items()):
-                if split != "train" and known and kind not in known:
-                    message = f"type {kind} is not in the training file, so it can never be found."
-                    found.append(Finding("warning", path, sentence.line, message))
-        return found
+            return [Finding("error", files.train, None, message)]
+        labelled = {split: self.labelled(sentences) for split, sentences in parts.items()}
+        return check_parts(files, labelled, self.encoder.max_pieces)
+
+    def labelled(self, examples: Sequence[Sentence]) -> list[Labelled]:
+        return [Labelled(one.tokens, tuple(span.type for span in one.spans), one.line, tuple(one.spans)) for one in examples]
 
     def describe(self, examples: Sequence[Sentence]) -> dict[str, Any]:
         entities = Counter(span.type for sentence in examples for span in sentence.spans)
@@ -65,21 +67,21 @@ class Ner(Task):
         }
 
     def fit_encoder(self, examples: Sequence[Sentence]) -> Encoder:
-        from regard.tasks.ner.encoder import SentenceEncoder
+        from regard.tasks.ner.encoder import EntityEncoder
 
-        return SentenceEncoder.fit(examples)
+        return EntityEncoder.fit(examples, self.words, self.encoder)
 
     def load_encoder(self, kept: dict[str, Any]) -> Encoder:
-        from regard.tasks.ner.encoder import SentenceEncoder
+        from regard.tasks.ner.encoder import EntityEncoder
 
-        return SentenceEncoder(**kept)
+        return EntityEncoder.load(kept)
 
     def build(self, encoder: Any) -> "Model":
         import torch
 
         from regard.data.spans import may_follow
         from regard.models.crf import LinearChainCRF
-        from regard.models.tagger import Sizes, Tagger
+        from regard.models.tagger import Tagger
 
         tags = encoder.tags
         crf = LinearChainCRF(
@@ -87,28 +89,41 @@ class Ner(Task):
             torch.tensor([may_follow("", tag) for tag in tags]),
             torch.tensor([may_follow(tag, "") for tag in tags]),
         )
-        affixes = tuple(len(affix) for affix in encoder.affixes)
-        return Tagger(Sizes(len(encoder.words), len(encoder.letters), affixes, encoder.first_rare), self.model, crf)
+        return Tagger(encoder.reading.build(self.words, self.encoder), self.model, crf, encoder.places)
 
-    def decode(self, encoder: Any, example: Sentence, raw: list[int]) -> list[Span]:
-        return spans_of([encoder.tags[number] for number in raw])
+    def load_pretrained(self, model: Any) -> None:
+        from regard.tasks.reading import load_pretrained
+
+        load_pretrained(model.read, self.words, self.encoder)
+
+    def decode(self, encoder: Any, example: Sentence, raw: Any) -> list[Span]:
+        return encoder.spans(raw)
+
+    def decode_ranked(self, encoder: Any, example: Sentence, raw: Any) -> dict[str, Any]:
+        first, *_ = readings = [encoder.spans(tags) for tags in raw.tags]
+        record = self.to_json(example, first)
+        for entity, probability in zip(record["entities"], raw.spans, strict=True):
+            entity["confidence"] = round(probability, 4)
+        ranked = zip(readings, raw.probabilities, strict=True)
+        record["readings"] = [
+            {"probability": round(probability, 4), "entities": _entities(example, spans)} for spans, probability in ranked
+        ]
+        return record
 
     def score(self, examples: Sequence[Sentence], predictions: Sequence[list[Span]]) -> dict[str, Any]:
         return score_spans([sentence.spans for sentence in examples], predictions)
 
     def read_input(self, lines: list[str]) -> list[Sentence]:
-        if looks_like_conll(lines):
-            return [Sentence(sentence.tokens) for sentence in parse_conll(lines, Path("input"))[0]]
-        return [sentence for number, line in enumerate(lines, 1) if (sentence := _from_line(line, number)).tokens]
+        sentences, findings = parse_entities(lines, Path("input"), labelled=False)
+        raise_first_error(findings)
+        return sentences
 
     def to_json(self, example: Sentence, prediction: list[Span]) -> dict[str, Any]:
         return {
+            **({} if example.text is None else {"text": example.text}),
             "tokens": list(example.tokens),
             "tags": to_bio(prediction, len(example.tokens)),
-            "entities": [
-                {"type": kind, "start": start, "end": stop, "text": " ".join(example.tokens[start:stop])}
-                for kind, start, stop in prediction
-            ],
+            "entities": _entities(example, prediction),
         }
 
     def faithfulness(self, run: Any, examples: Sequence[Sentence], most: int) -> dict[str, str]:
@@ -134,25 +149,13 @@ class Ner(Task):
         return pictures
 
 
-def _types(sentences: Sequence[Sentence]) -> dict[str, Sentence]:
-    """Each type, with the first sentence that has it."""
-    first: dict[str, Sentence] = {}
-    for sentence in sentences:
-        for span in sentence.spans:
-            first.setdefault(span.type, sentence)
-    return first
-
-
-def _from_line(line: str, number: int) -> Sentence:
-    """A line of JSON with "tokens" or "text", or plain text, cut into words."""
-    if line.lstrip().startswith("{"):
-        try:
-            given = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"line {number} starts like JSON but is not: {error}.") from None
-        if isinstance(given.get("tokens"), list) and all(isinstance(token, str) for token in given["tokens"]):
-            return Sentence(tuple(given["tokens"]), line=number)
-        if not isinstance(given.get("text"), str):
-            raise InputError(f'line {number} must have "tokens", a list of words, or "text".')
-        line = given["text"]
-    return Sentence(tuple(_WORD.findall(line)), line=number)
+def _entities(example: Sentence, spans: Sequence[Span]) -> list[dict[str, Any]]:
+    """Each with its tokens' numbers, and where the tokens were cut from a text, with its place in it in characters."""
+    found = []
+    for kind, start, stop in spans:
+        entity: dict[str, Any] = {"type": kind, "start": start, "end": stop, "text": " ".join(example.tokens[start:stop])}
+        if example.text is not None and example.offsets is not None:
+            first, last = example.offsets[start][0], example.offsets[stop - 1][1]
+            entity |= {"text": example.text[first:last], "start_character": first, "end_character": last}
+        found.append(entity)
+    return found

@@ -1,0 +1,179 @@
+"""A pretrained transformers encoder as a reader of words, and word vectors as another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from regard.errors import InputError
+from regard.models.blocks import LockedDropout, positions_before
+from regard.models.model import Batch
+from regard.models.options import EncoderOptions
+
+Rows = tuple[Tensor, Tensor]
+SHORT = 256
+"""Pieces of a window."""
+
+
+class PretrainedReader(nn.Module):
+    """Each word as the last state of its first piece; Devlin et al. 2019, arXiv:1810.04805, section 5.3.
+
+    A long sentence comes as several overlapping windows of pieces; `batch["places"]` says where among them each word is read.
+    """
+
+    def __init__(self, config: dict[str, Any], options: EncoderOptions) -> None:
+        super().__init__()
+        from transformers import AutoConfig, AutoModel
+
+        made = AutoConfig.for_model(**config)
+        for name in ("attention_probs_dropout_prob", "attention_dropout"):
+            if hasattr(made, name):
+                setattr(made, name, 0.0)  # the fused kernel has none on a CPU, and hidden features are dropped anyway
+        self.encoder = AutoModel.from_config(made, attn_implementation="sdpa")
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None
+        _lock_dropout(self.encoder, options.dropout)
+        self.options, self.width = options, int(made.hidden_size)
+        self.mark = nn.Parameter(torch.zeros(self.width)) if options.marked_layers else None
+        self._freeze(options.frozen_layers)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch length width"]:
+        return self._states(batch)[batch["places"]]
+
+    def marked(self, batch: Batch, choose: Callable[[Tensor], Rows]) -> Float[Tensor, "rows length width"]:
+        """The last layers read some sentences again, each with a mark on one word: a vector that is learnt, added to its state.
+
+        `choose` is given the states of all words below these layers, (batch, length, width), and says which rows there shall
+        be: (the sentence of each, its marked word). Costs what the rows cost in these layers, and one reading in those below.
+        """
+        assert self.mark is not None
+        marking = _Marking(batch, self.mark, choose)
+        above = layers_of(self.encoder)[-self.options.marked_layers :]
+        hooks = [layer.register_forward_pre_hook(marking, with_kwargs=True) for layer in above]
+        try:
+            states = self._states(batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return states[marking.places]
+
+    def _states(self, batch: Batch) -> Float[Tensor, "places width"]:
+        """Of every position of every window, one window after the other.
+
+        Short rows are mixed by written-out products on a CPU: there the fused kernel takes four times as long to train.
+        """
+        pieces = batch["pieces"]
+        is_piece = positions_before(batch["piece_lengths"], pieces.shape[1])
+        kernel = "eager" if pieces.device.type == "cpu" and pieces.shape[1] <= SHORT else "sdpa"
+        if self.encoder.config._attn_implementation != kernel:
+            self.encoder.set_attn_implementation(kernel)
+        return self.encoder(input_ids=pieces, attention_mask=is_piece.long()).last_hidden_state.flatten(0, 1)
+
+    def load_pretrained(self, path: str) -> None:
+        """Take the weights of a transformers folder or hub id of the same architecture."""
+        from transformers import AutoModel
+
+        weights = AutoModel.from_pretrained(path, dtype=torch.float32).state_dict()
+        missing = self.encoder.load_state_dict(weights, strict=False).missing_keys
+        if missing:
+            raise InputError(f"the encoder's weights lack {missing[0]}.", file=path)
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """Rates that fall by `layer_decay` with each layer towards the input; ULMFiT, arXiv:1801.06146, section 3.2."""
+        options, layers = self.options, layers_of(self.encoder)
+        depth = {id(parameter): number for number, layer in enumerate(layers, 1) for parameter in layer.parameters()}
+        depth[id(self.mark)] = len(layers)
+        groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                groups.setdefault((depth.get(id(parameter), 0), parameter.dim() > 1), []).append(parameter)
+        for (number, is_matrix), parameters in groups.items():
+            rate = options.learning_rate * options.layer_decay ** (len(layers) - number)
+            yield {"params": parameters, "lr": rate} | ({} if is_matrix else {"weight_decay": 0.0})
+
+    def _freeze(self, num_layers: int) -> None:
+        """The embeddings and the first layers are kept as they are; −1 keeps everything."""
+        if not num_layers:
+            return
+        layers = layers_of(self.encoder)
+        above = [] if num_layers < 0 else layers[num_layers:]
+        trained = {id(parameter) for layer in above for parameter in layer.parameters()}
+        for parameter in self.parameters():
+            parameter.requires_grad = id(parameter) in trained
+
+
+class VectorReader(nn.Module):
+    """Words as given vectors, which stay as they are; 0 for a word that has none."""
+
+    def __init__(self, num_words: int, width: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(num_words, width)
+        self.vectors.weight.requires_grad = False
+        self.width = width
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch length width"]:
+        return self.vectors(batch["vectors"])
+
+
+class _Marking:
+    """Hooked before each layer of `marked`: rows become those that are chosen at the first, with all that comes along."""
+
+    def __init__(self, batch: Batch, mark: Tensor, choose: Callable[[Tensor], Rows]) -> None:
+        self.batch, self.mark, self.choose = batch, mark, choose
+        self.windows = self.places = torch.zeros(0, dtype=torch.long)
+        self.num_windows = len(batch["pieces"])
+
+    def __call__(self, _layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        states, *rest = (*given, *([named["hidden_states"]] if not given else []))
+        if not self.places.numel():
+            states = self._marked(states)
+        named = {name: self._of_rows(value) for name, value in named.items()}
+        if not given:
+            return (), named | {"hidden_states": states}
+        return (states, *map(self._of_rows, rest)), named
+
+    def _marked(self, states: Tensor) -> Tensor:
+        sentences, words = self.choose(states.flatten(0, 1)[self.batch["places"]])
+        self.windows, self.places = _windows_of(self.batch, sentences)
+        rows = states[self.windows]
+        is_marked = rows.new_zeros(rows.shape[0] * rows.shape[1], 1)
+        is_marked[self.places[torch.arange(len(words), device=words.device), words]] = 1
+        return rows + is_marked.unflatten(0, rows.shape[:2]) * self.mark.to(rows.dtype)
+
+    def _of_rows(self, value: Any) -> Any:
+        """Masks and positions, where they are of each window."""
+        if isinstance(value, tuple):
+            return tuple(map(self._of_rows, value))
+        is_of_each = isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == self.num_windows
+        return value[self.windows] if is_of_each else value
+
+
+def _windows_of(batch: Batch, sentences: Int[Tensor, " rows"]) -> tuple[Int[Tensor, " windows"], Int[Tensor, "rows length"]]:
+    """The windows of each of these sentences, one sentence after the other, and the places of its words among them."""
+    counts = batch["num_windows"]
+    first = counts.cumsum(0) - counts
+    ends = counts[sentences].cumsum(0)
+    begins = ends - counts[sentences]
+    row = torch.arange(int(ends[-1]), device=ends.device)
+    owner = torch.searchsorted(ends, row, right=True)
+    windows = first[sentences][owner] + row - begins[owner]
+    moved = (begins - first[sentences]) * batch["pieces"].shape[1]
+    return windows, (batch["places"][sentences] + moved[:, None]).clamp(min=0)  # padding has no place
+
+
+def layers_of(encoder: nn.Module) -> list[nn.Module]:
+    """The layers of a transformers model, from the input on: its longest list of modules."""
+    lists = [list(module) for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len, default=[])
+
+
+def _lock_dropout(encoder: nn.Module, share: float) -> None:
+    """The same features along a sentence: independent random numbers take a sixth of a training step on a CPU."""
+    for module in encoder.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.Dropout) and child.p:
+                setattr(module, name, LockedDropout(share))

@@ -1,0 +1,39 @@
+"""Prediction on texts of any length, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from regard.data.stream import Lines, chunks
+from regard.errors import InputError
+from regard.tasks.folder import Run
+from regard.tasks.task import Task
+
+PIECE = 4096
+"""Examples that are predicted and given out at once."""
+
+
+def predict_lines(run: Run, lines: Lines, num_best: int = 0) -> Iterator[tuple[list[Any], list[dict[str, Any]]]]:
+    """Examples and what is written of each, in order, some thousand at a time; InputError at a line that cannot be read.
+
+    Above 0, `num_best` asks for so many answers to each, ranked.
+    """
+    for examples in read_examples(run.task, lines, str(lines.name)):
+        for start in range(0, len(examples), PIECE):
+            piece = examples[start : start + PIECE]
+            if num_best:
+                yield piece, run.rank(piece, num_best)
+            else:
+                yield piece, list(map(run.task.to_json, piece, run.predict(piece)))
+
+
+def read_examples(task: Task, lines: Iterable[str], name: str) -> Iterator[list[Any]]:
+    """What a task makes of a text, chunk by chunk; errors have the name and the line that a person knows."""
+    for chunk in chunks(lines):
+        try:
+            num_known = len(task.read_input(chunk.head)) if chunk.head else 0
+            yield task.read_input([*chunk.head, *chunk.lines])[num_known:]
+        except InputError as error:
+            line = None if error.line is None else chunk.number_of(error.line)
+            raise InputError(error.message, file=name, line=line) from None

@@ -1,0 +1,160 @@
+"""Semantic roles: who did what to whom, when, where, how."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from regard.data.files import Files
+from regard.data.findings import Finding
+from regard.data.quality import Labelled, check_parts
+from regard.data.roles import parse_roles, read_roles
+from regard.data.sentence import Proposition, RoleSentence
+from regard.metrics.roles import score_predicates, score_roles
+from regard.models.options import EncoderOptions, RoleOptions, WordOptions
+from regard.tasks.task import Encoder, Task, Training
+
+if TYPE_CHECKING:
+    from regard.models.model import Model
+    from regard.viewer.report import Picture
+
+
+class Roles(NamedTuple):
+    """Of one sentence: the words found to be predicates, and the propositions of these and of all that were given."""
+
+    found: list[int]
+    propositions: list[Proposition]
+
+    def at(self, predicates: Sequence[int]) -> list[Proposition]:
+        """Those of some predicates."""
+        wanted = set(predicates)
+        return [one for one in self.propositions if one.predicate in wanted]
+
+
+@dataclass(frozen=True)
+class Srl(Task):
+    """Semantic roles: words → LSTM → attention → a role for each word and predicate; argument F1 as srl-eval has it.
+
+    Args:
+        training: how it is trained
+        words: how words are read
+        encoder: a pretrained encoder that reads them too
+        model: the layers
+    """
+
+    name: ClassVar[str] = "srl"
+    metric: ClassVar[str] = "f1_percent"
+
+    training: Training = field(default_factory=lambda: Training(batch_size=24, learning_rate=1.5e-3))
+    words: WordOptions = field(default_factory=WordOptions)
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    model: RoleOptions = field(default_factory=RoleOptions)
+
+    @property
+    def usual_epochs(self) -> int:
+        return 4 if self.encoder.path else 8
+
+    def read(self, path: Path) -> tuple[list[RoleSentence], list[Finding]]:
+        return read_roles(path)
+
+    def compare(self, files: "Files", parts: dict[str, list[RoleSentence]]) -> list[Finding]:
+        if files.train and not any(sentence.propositions for sentence in parts["train"]):
+            message = "no predicate in the training file. A model learns from predicates and the spans of their arguments."
+            return [Finding("error", files.train, None, message)]
+        labelled = {split: self.labelled(examples) for split, examples in parts.items()}
+        return check_parts(files, labelled, self.encoder.max_pieces)
+
+    def labelled(self, examples: Sequence[RoleSentence]) -> list[Labelled]:
+        return [
+            Labelled(
+                sentence.tokens,
+                tuple(argument.type for one in sentence.propositions or () for argument in one.arguments),
+                sentence.line,
+                sentence.propositions,
+            )
+            for sentence in examples
+        ]
+
+    def describe(self, examples: Sequence[RoleSentence]) -> dict[str, Any]:
+        propositions = [one for sentence in examples for one in sentence.propositions or ()]
+        arguments = Counter(argument.type for one in propositions for argument in one.arguments)
+        return {
+            "sentences": len(examples),
+            "tokens": sum(len(sentence.tokens) for sentence in examples),
+            "predicates": len(propositions),
+            "arguments": arguments.total(),
+            "per_type": dict(sorted(arguments.items())),
+        }
+
+    def fit_encoder(self, examples: Sequence[RoleSentence]) -> Encoder:
+        from regard.tasks.srl.encoder import RoleEncoder
+
+        return RoleEncoder.fit(examples, self.words, self.encoder)
+
+    def load_encoder(self, kept: dict[str, Any]) -> Encoder:
+        from regard.tasks.srl.encoder import RoleEncoder
+
+        return RoleEncoder.load(kept)
+
+    def build(self, encoder: Any) -> "Model":
+        from regard.models.role_labeler import DeepRoleLabeler, DocumentRoleLabeler, RoleSizes
+
+        read = encoder.reading.build(self.words, self.encoder)
+        kind = {"deep": DeepRoleLabeler, "document": DocumentRoleLabeler}[self.model.name]
+        return kind(read, RoleSizes(len(encoder.labels), max(1, len(encoder.senses)), encoder.core), self.model)
+
+    def load_pretrained(self, model: Any) -> None:
+        from regard.tasks.reading import load_pretrained
+
+        load_pretrained(model.read, self.words, self.encoder)
+
+    def decode(self, encoder: Any, example: RoleSentence, raw: Any) -> Roles:
+        return Roles(raw.found, encoder.decode(example, raw))
+
+    def score(self, examples: Sequence[RoleSentence], predictions: Sequence[Roles]) -> dict[str, Any]:
+        gold = [sentence.propositions or () for sentence in examples]
+        given = [one.at(_places(own)) for own, one in zip(gold, predictions, strict=True)]
+        found = [one.at(one.found) for one in predictions]
+        return {
+            **score_roles(gold, given),
+            **score_predicates(gold, found),
+            "sense_accuracy_percent": score_predicates(gold, given)["sense_accuracy_percent"],
+            "end_to_end_f1_percent": score_roles(_with_spurious(gold, found), found)["f1_percent"],
+        }
+
+    def read_input(self, lines: list[str]) -> list[RoleSentence]:
+        return parse_roles(lines, Path("input"))[0]
+
+    def to_json(self, example: RoleSentence, prediction: Roles) -> dict[str, Any]:
+        asked = prediction.found if example.propositions is None else _places(example.propositions)
+        return {
+            "tokens": list(example.tokens),
+            "predicates": [
+                {
+                    "predicate": one.predicate,
+                    "text": example.tokens[one.predicate],
+                    "sense": one.sense,
+                    "arguments": [
+                        {"type": kind, "start": start, "end": stop, "text": " ".join(example.tokens[start:stop])}
+                        for kind, start, stop in one.arguments
+                    ],
+                }
+                for one in prediction.at(asked)
+            ],
+        }
+
+    def explain(self, encoder: Any, model: "Model", examples: Sequence[RoleSentence]) -> list["Picture"]:
+        return []
+
+
+def _places(propositions: Iterable[Proposition]) -> list[int]:
+    return [one.predicate for one in propositions]
+
+
+def _with_spurious(gold: Sequence[Iterable[Proposition]], found: Sequence[list[Proposition]]) -> list[list[Proposition]]:
+    """Gold with an empty proposition for each predicate that is none: srl-eval would pass over its arguments."""
+    return [
+        [*own, *(Proposition(place) for place in _places(some) if place not in _places(own))]
+        for own, some in zip(gold, found, strict=True)
+    ]

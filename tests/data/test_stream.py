@@ -1,0 +1,118 @@
+"""Files read line by line, and their lines in chunks."""
+
+import gzip
+import io
+import zipfile
+
+import pytest
+
+from regard.data.files import read_lines
+from regard.data.stream import Lines, chunks, open_lines
+from regard.errors import InputError
+
+TEXT = "\ufeffAda\r\nmét\u2028Bob\n\nlast"
+
+
+def written(folder, name, data):
+    path = folder / name
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(data))
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("inside.txt", data)
+    else:
+        path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.zip"])
+def test_a_file_has_the_lines_that_it_has_when_read_whole(tmp_path, name):
+    path = written(tmp_path, name, TEXT.encode())
+    with open_lines(path) as lines:
+        assert list(lines) == ["Ada", "mét\u2028Bob", "", "last"] == read_lines(path)
+        assert 0 < lines.share <= 1
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.zip"])
+def test_lines_are_there_before_the_end_is_read(tmp_path, name):
+    lines = [f"{i * 7919 % 100_003}" * 9 for i in range(100_000)]
+    with open_lines(written(tmp_path, name, "\n".join(lines).encode())) as stream:
+        given = iter(stream)
+        assert [next(given) for _ in range(3)] == lines[:3]
+        assert 0 < stream.share < 0.5
+        assert list(given) == lines[3:]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.zip"])
+def test_what_is_not_utf8_is_told_with_its_line_after_the_lines_before_it(tmp_path, name):
+    with open_lines(written(tmp_path, name, b"fine\n" * 70_000 + b"caf\xe9\n")) as stream:
+        given = iter(stream)
+        assert [next(given) for _ in range(70_000)] == ["fine"] * 70_000
+        with pytest.raises(InputError, match=rf"{name}:70001: the text must be UTF-8, got byte 0xe9"):
+            next(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.gz", b"not packed", "the file is damaged or not .gz"),
+        ("a.gz", gzip.compress(b"x\n" * 90_000)[:-20], "the file is damaged or not .gz"),
+        ("a.zip", b"not packed", "the file is damaged or not .zip"),
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path, name, data, message):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=message), open_lines(tmp_path / name) as lines:
+        list(lines)
+
+
+def test_a_zip_of_two_files_and_no_file_are_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("one", "1")
+        archive.writestr("two", "2")
+    with pytest.raises(InputError, match=r"a\.zip: a \.zip must hold one file, got 2"), open_lines(tmp_path / "a.zip"):
+        pass
+    with pytest.raises(InputError, match="nowhere: there is no such file"), open_lines(tmp_path / "nowhere"):
+        pass
+
+
+def test_nobody_knows_how_long_standard_input_is():
+    lines = Lines(io.BytesIO(b"one\ntwo"), "standard input")
+    assert list(lines) == ["one", "two"]
+    assert lines.share is None
+
+
+def test_columns_are_cut_at_blank_lines():
+    lines = ["a\tO", "b\tO", "", "c\tO", "", "d\tO", "e\tO", ""]
+    found = list(chunks(lines, 4))
+    assert [chunk.lines for chunk in found] == [lines[:3], lines[3:5], lines[5:]]
+    assert [chunk.head for chunk in found] == [[], ["a\tO", "b\tO", ""], ["a\tO", "b\tO", ""]]
+    assert [chunk.first for chunk in found] == [1, 4, 6]
+    assert [chunk.number_of(len(chunk.head) + 1) for chunk in found] == [1, 4, 6]
+
+
+def test_text_is_cut_anywhere_and_known_by_its_first_line():
+    lines = [f"{i} O" for i in range(500)]
+    found = list(chunks(lines, 300))
+    assert [line for chunk in found for line in chunk.lines] == lines
+    assert [(len(chunk.lines), chunk.head) for chunk in found] == [(300, []), (200, ["0 O", ""])]
+
+
+def test_an_array_stays_whole():
+    lines = ["", "[", *['{"text": "x"},'] * 9, "]"]
+    assert [chunk.lines for chunk in chunks(lines, 4)] == [lines]
+    tweet = ["[VIDEO] see", *["it"] * 9]
+    assert len(list(chunks(tweet, 4))) == 3
+
+
+def test_blank_lines_alone_are_no_chunk():
+    assert list(chunks([])) == list(chunks(["", " "] * 9, 4)) == []
+    assert list(chunks(["", "", "", "", "x", "y", "z"], 2)) == [([], ["x", "y"], 5), (["x", ""], ["z"], 7)]
+
+
+def test_a_chunk_is_given_before_the_next_is_read():
+    def endless():
+        while True:
+            yield "x"
+
+    assert len(next(chunks(endless(), 10)).lines) == 10

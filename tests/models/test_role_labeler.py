@@ -1,0 +1,103 @@
+"""Roles as a model: one reading of the sentence, one of each predicate."""
+
+import pytest
+import torch
+from torch import nn
+
+from regard.models.model import Reader
+from regard.models.options import RoleOptions
+from regard.models.role_labeler import IGNORED, DeepRoleLabeler, DocumentRoleLabeler, RoleSizes
+
+SIZES = RoleSizes(labels=3, senses=4, unique=(0, 1))
+
+
+class OneHot(Reader):
+    """Words read as themselves."""
+
+    width = 6
+
+    def forward(self, batch):
+        return nn.functional.one_hot(batch["words"], self.width).float()
+
+
+def options(**given):
+    return RoleOptions(**{"d_recurrent": 4, "num_heads": 2, "d_indicator": 3} | given)
+
+
+@pytest.fixture(params=[DeepRoleLabeler, DocumentRoleLabeler], ids=["deep", "document"])
+def model(request):
+    torch.manual_seed(0)
+    return request.param(OneHot(), SIZES, options()).eval()
+
+
+def batch_of(*propositions):
+    """Two sentences of 5 and 3 words; (sentence, predicate) of each proposition."""
+    is_predicate = torch.zeros(2, 5, dtype=torch.long)
+    for sentence, predicate in propositions:
+        is_predicate[sentence, predicate] = 1
+    return {
+        "words": torch.tensor([[1, 2, 3, 4, 5], [2, 1, 3, 0, 0]]),
+        "lengths": torch.tensor([5, 3]),
+        "sentences": torch.tensor([sentence for sentence, _ in propositions], dtype=torch.long),
+        "predicates": torch.tensor([predicate for _, predicate in propositions], dtype=torch.long),
+        "is_predicate": is_predicate,
+        "tags": torch.tensor([[0, 1, 4, 0, 2], [1, 0, 2, IGNORED, IGNORED]][: len(propositions)]).reshape(-1, 5),
+        "senses": torch.tensor([2, IGNORED][: len(propositions)], dtype=torch.long),
+    }
+
+
+def test_a_proposition_does_not_depend_on_the_others(model):
+    together = model(batch_of((0, 1), (1, 2)))
+    alone = model(batch_of((1, 2)))
+    torch.testing.assert_close(together.tags[1, :3], alone.tags[0, :3])
+    torch.testing.assert_close(together.senses[1], alone.senses[0])
+
+
+def test_the_place_of_the_predicate_changes_the_tags(model):
+    tags = model(batch_of((0, 1), (0, 3))).tags
+    assert (tags[0] - tags[1]).abs().max() > 1e-3
+
+
+def test_every_parameter_learns(model):
+    loss = model.train().loss(batch_of((0, 1), (1, 2)))
+    loss.backward()
+    assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+
+def test_a_batch_without_predicates_still_teaches_to_find_them(model):
+    batch = batch_of()
+    batch["tags"] = torch.zeros(0, 5, dtype=torch.long)
+    model.loss(batch).backward()
+    assert model.find.weight.grad is not None
+    assert len(model.predict(batch)) == 2
+
+
+def test_given_and_found_predicates_are_read(model):
+    with torch.no_grad():
+        model.find.weight.zero_()
+        model.find.bias.fill_(-1)
+    first, second = model.predict(batch_of((0, 1), (1, 2)))
+    assert (first.found, first.predicates, second.predicates) == ([], [1], [2])
+    assert [len(tags) for tags in (*first.tags, *second.tags)] == [5, 3]
+    with torch.no_grad():
+        model.find.bias.fill_(1)
+    first, second = model.predict(batch_of((0, 1)))
+    assert (first.found, second.found) == ([0, 1, 2, 3, 4], [0, 1, 2])
+    assert second.predicates == [0, 1, 2]
+
+
+def test_core_roles_can_be_kept_to_one_each():
+    torch.manual_seed(0)
+    loose, strict = (DeepRoleLabeler(OneHot(), SIZES, options(is_core_unique=unique)).eval() for unique in (False, True))
+    strict.load_state_dict(loose.state_dict())
+    for model in (loose, strict):
+        with torch.no_grad():
+            model.emit.bias[:] = torch.tensor([0.0, 5, 0, 4, 0, 0, 0])  # every word wants to begin the first role
+    begun = [[tags.count(1) for tags in model.predict(batch_of((0, 1)))[0].tags] for model in (loose, strict)]
+    assert (max(begun[0]), max(begun[1])) == (5, 1)
+
+
+def test_attention_can_be_left_out():
+    model = DeepRoleLabeler(OneHot(), SIZES, options(mechanism="none"))
+    assert not [name for name, _ in model.named_parameters() if "attention" in name]
+    assert torch.isfinite(model.loss(batch_of((0, 1))))
