@@ -1,0 +1,100 @@
+"""How well does a recipe do on real text?
+
+    python benchmarks/tagging.py TASK DATA_FOLDER RECIPE [--name NAME] [--seeds 0 1 2] [-- OPTION ...]
+
+Each seed is a whole `regard train TASK --recipe RECIPE OPTION ...` of its own, scored on the test file; the result is kept in
+benchmarks/results/tagging_NAME.json after each, and a seed that is there already is not trained again. What stands behind --
+goes to the command as it is, such as `--encoder.path FOLDER` or `--words.vectors FILE`. Entities that were predicted on test
+are scored a second time by seqeval (strict, IOB2).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, regard, spread, write
+
+KEPT = (
+    *("f1_percent", "precision_percent", "recall_percent", "dev_f1_percent", "perfect_percent", "predicate_f1_percent"),
+    *(
+        "sense_accuracy_percent",
+        "end_to_end_f1_percent",
+        "train_seconds",
+        "examples_per_second",
+        "parameters",
+        "peak_memory_mb",
+    ),
+)
+
+
+def seqeval_f1_percent(run: Path, test: Path) -> float:
+    """What seqeval says of the run's predictions."""
+    from seqeval.metrics import f1_score
+    from seqeval.scheme import IOB2
+
+    from regard.data.entities import read_entities
+
+    lines = regard("predict", str(run), "--input", str(test))[1].strip().split("\n")[:-1]
+    predicted = [json.loads(line)["tags"] for line in lines]
+    gold = [list(sentence.tags or ()) for sentence in read_entities(test)[0]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return 100 * f1_score(gold, predicted, mode="strict", scheme=IOB2)
+
+
+def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """One seed: train, evaluate, and for entities score again with seqeval."""
+    with tempfile.TemporaryDirectory() as temporary:
+        run = Path(temporary) / "run"
+        given = [
+            "--data",
+            str(options.folder),
+            "--recipe",
+            options.recipe,
+            "--seed",
+            str(seed),
+            "--out",
+            str(run),
+            *options.more,
+        ]
+        trained, _ = regard("train", options.task, *given)
+        found = {"seed": seed, **{key: trained[key] for key in KEPT if key in trained}}
+        if options.task == "ner":
+            found["seqeval_f1_percent"] = seqeval_f1_percent(run, next(options.folder.glob("test.*")))
+        return found
+
+
+def main() -> None:
+    """Run the seeds that are not there yet."""
+    arguments = sys.argv[1:]
+    more = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("recipe")
+    parser.add_argument("--name")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args(arguments[:more])
+    options.more = arguments[more + 1 :]
+    name = f"tagging_{options.name or options.recipe}"
+    path = RESULTS / f"{name}.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    for seed in options.seeds:
+        if seed in [run["seed"] for run in runs]:
+            continue
+        runs.append(measure(options, seed))
+        print(json.dumps(runs[-1]), file=sys.stderr)
+        shown = [Path(word).name if "/" in word else word for word in options.more]
+        question = " ".join(["regard train", options.task, "--data", options.folder.name, "--recipe", options.recipe, *shown])
+        figures = {key: spread([run[key] for run in runs]) for key in ("f1_percent", "train_seconds")}
+        write(name, {"question": question, **figures, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
