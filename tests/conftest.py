@@ -59,3 +59,24 @@ def tiny_data(tmp_path: Path) -> Path:
     for split, copies in (("train", 12), ("dev", 2), ("test", 2)):
         (folder / f"{split}.conll").write_text((SENTENCES + "\n") * copies)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers folder of a small untrained encoder, whose pieces are letters."""
+    transformers = pytest.importorskip("transformers", reason="needs transformers (regard[hub])")
+    folder = tmp_path_factory.mktemp("encoder")
+    letters = [chr(code) for code in range(33, 127)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    transformers.BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False).save_pretrained(folder)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    return folder

@@ -36,9 +36,11 @@ class PieceEncoder:
     def load(cls, path: str, max_pieces: int) -> PieceEncoder:
         """Of a transformers folder or hub id."""
         try:
-            from transformers import AutoConfig, AutoTokenizer
+            from transformers import AutoConfig, AutoTokenizer, logging
         except ModuleNotFoundError as missing:
             raise InputError("a pretrained encoder needs transformers: pip install 'regard[hub]'.") from missing
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         try:
             config = AutoConfig.from_pretrained(path)
             tokenizer = AutoTokenizer.from_pretrained(path, add_prefix_space=True)

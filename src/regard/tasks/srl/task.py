@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.quality import Labelled, check_parts
-from regard.data.roles import parse_roles, read_roles
+from regard.data.roles import read_roles
 from regard.data.sentence import Proposition, RoleSentence
+from regard.errors import InputError
 from regard.metrics.roles import score_predicates, score_roles
 from regard.models.options import EncoderOptions, RoleOptions, WordOptions
+from regard.tasks.excerpt import excerpt
 from regard.tasks.task import Encoder, Task, Training
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ class Srl(Task):
     def build(self, encoder: Any) -> "Model":
         from regard.models.role_labeler import DeepRoleLabeler, DocumentRoleLabeler, RoleSizes
 
+        if self.encoder.marked_layers and not (self.encoder.path and self.model.name == "deep"):
+            raise InputError("--encoder.marked_layers needs an encoder, --encoder.path, below the deep model.")
         read = encoder.reading.build(self.words, self.encoder)
         kind = {"deep": DeepRoleLabeler, "document": DocumentRoleLabeler}[self.model.name]
         return kind(read, RoleSizes(len(encoder.labels), max(1, len(encoder.senses)), encoder.core), self.model)
@@ -124,28 +128,54 @@ class Srl(Task):
         }
 
     def read_input(self, lines: list[str]) -> list[RoleSentence]:
-        return parse_roles(lines, Path("input"))[0]
+        from regard.tasks.srl.inputs import read_lines
+
+        return read_lines(lines)
 
     def to_json(self, example: RoleSentence, prediction: Roles) -> dict[str, Any]:
-        asked = prediction.found if example.propositions is None else _places(example.propositions)
         return {
+            **({} if example.text is None else {"text": example.text}),
             "tokens": list(example.tokens),
             "predicates": [
                 {
                     "predicate": one.predicate,
-                    "text": example.tokens[one.predicate],
+                    **excerpt(example, one.predicate, one.predicate + 1),
                     "sense": one.sense,
                     "arguments": [
-                        {"type": kind, "start": start, "end": stop, "text": " ".join(example.tokens[start:stop])}
+                        {"type": kind, "start": start, "end": stop, **excerpt(example, start, stop)}
                         for kind, start, stop in one.arguments
                     ],
                 }
-                for one in prediction.at(asked)
+                for one in _asked(example, prediction)
             ],
         }
 
+    def worth_showing(self, examples: Sequence[RoleSentence]) -> Sequence[RoleSentence]:
+        return [one for one in examples if any(own.arguments for own in one.propositions or ())][:12] or examples[:12]
+
     def explain(self, encoder: Any, model: "Model", examples: Sequence[RoleSentence]) -> list["Picture"]:
-        return []
+        from regard.tasks.folder import Run
+        from regard.tasks.srl.explain import pictures
+
+        run = Run(self, encoder, model)
+        return [
+            picture
+            for example, prediction in zip(examples, run.predict(examples), strict=True)
+            for picture in pictures(run, example, _asked(example, prediction))
+        ]
+
+    def worst_errors(
+        self, run: Any, examples: Sequence[RoleSentence], predictions: Sequence[Roles], most: int
+    ) -> list["Picture"]:
+        from regard.tasks.srl.explain import worst_errors
+
+        said = [_asked(example, prediction) for example, prediction in zip(examples, predictions, strict=True)]
+        return worst_errors(run, examples, said, most)
+
+
+def _asked(example: RoleSentence, prediction: Roles) -> list[Proposition]:
+    """Of the predicates that were given; of those that were found where nobody gave any."""
+    return prediction.at(prediction.found if example.propositions is None else _places(example.propositions))
 
 
 def _places(propositions: Iterable[Proposition]) -> list[int]:
