@@ -1,7 +1,21 @@
 """What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from regard.errors import InputError
+
+SHARE, POSITIVE, COUNT = (0, 0.999), (1, None), (0, None)
+"""Ranges of options: a share of what is there, at least one, any number."""
+
+
+def require(options: Any, **ranges: tuple[int | float, int | float | None]) -> None:
+    """Raise InputError unless each option lies in its range, ends included."""
+    for name, (low, high) in ranges.items():
+        value = getattr(options, name)
+        if value < low or (high is not None and value > high):
+            limits = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise InputError(f"{name} must be {limits}, got {value}.")
 
 
 @dataclass(frozen=True)
@@ -23,6 +37,9 @@ class WordOptions:
     word_dropout: float = 0.2
     vectors: str = ""
     max_vectors: int = 400_000
+
+    def __post_init__(self) -> None:
+        require(self, d_word=POSITIVE, d_character=(2, None), d_affix=POSITIVE, word_dropout=SHARE, max_vectors=POSITIVE)
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,9 @@ class EncoderOptions:
     max_pieces: int = 512
     marked_layers: int = 0
 
+    def __post_init__(self) -> None:
+        require(self, layer_decay=(0, 1), frozen_layers=(-1, None), dropout=SHARE, max_pieces=(8, None), marked_layers=COUNT)
+
 
 @dataclass(frozen=True)
 class TaggerOptions:
@@ -65,6 +85,9 @@ class TaggerOptions:
     mechanism: str = "softmax"
     num_heads: int = 4
     dropout: float = 0.35
+
+    def __post_init__(self) -> None:
+        require(self, d_recurrent=POSITIVE, num_layers=POSITIVE, num_heads=POSITIVE, dropout=SHARE)
 
 
 @dataclass(frozen=True)
@@ -92,6 +115,10 @@ class RoleOptions:
     num_heads: int = 4
     dropout: float = 0.3
     is_core_unique: bool = False
+
+    def __post_init__(self) -> None:
+        require(self, d_indicator=POSITIVE, d_recurrent=POSITIVE, num_heads=POSITIVE, dropout=SHARE)
+        require(self, num_sentence_layers=COUNT, num_layers=COUNT)
 
 
 @dataclass(frozen=True)
