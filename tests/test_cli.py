@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 
 import pytest
@@ -110,7 +111,7 @@ def test_a_run_folder_inside_a_file_is_said(tmp_path, capsys):
         (["train", "nre", "--data", "x"], "No part is called 'nre'. Did you mean 'ner'?"),
         (["train", "ner"], "No data was given. Name a folder with --data DIR"),
         (["train", "ner", "--data", "nowhere"], "nowhere: --data must be a folder that exists"),
-        (["train", "ner", "--recipe", "nothing"], "--recipe must be a YAML file or one of: ner_btc_en; got 'nothing'"),
+        (["train", "ner", "--recipe", "nothing"], "--recipe must be a YAML file or one of: ner_btc_en, "),
         (["evaluate", "nowhere", "--data", "x"], "nowhere: there is no run here: recipe.yaml is missing"),
         (["predict", "nowhere", "--input", "x"], "nowhere: there is no run here"),
         (["look", "nowhere", "--input", "x"], "nowhere: there is no run here"),
@@ -171,3 +172,19 @@ def test_help_and_version(capsys):
     assert main([]) == main(["--help"]) == 0
     assert "regard train TASK --data DIR" in capsys.readouterr().out
     assert main(["--version"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["train", "ner"], ["train", "srl"], ["train", "dates"], ["check", "ner"], ["predict"]])
+def test_every_option_is_explained(capsys, arguments):
+    with pytest.raises(SystemExit):
+        main([*arguments, "--help"])
+    options = re.findall(r"^  (--[\w.-]+)(?: \S+)?\s+(.*)", capsys.readouterr().out.split("options:")[1], re.M)
+    assert len(options) > 2
+    assert not [name for name, explained in options if explained.startswith("(")]
+
+
+def test_a_command_without_a_task_names_the_tasks(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", "--help"])
+    assert not stopped.value.code
+    assert "  ner    Named entities" in capsys.readouterr().out

@@ -37,7 +37,7 @@ def check(arguments: list[str]) -> dict[str, Any]:
     """Validate files: each finding with file, line and what to do. Exit code 2 when one is an error."""
     task_kind, arguments = _take_task("check", arguments)
     parser = _parser(f"check {task_kind.name}", check)
-    _add_data(parser)
+    _add_data(parser, task_kind)
     options = parser.parse_args(arguments)
     from regard.tasks.check import check_files
 
@@ -51,14 +51,32 @@ def train(arguments: list[str]) -> dict[str, Any]:
     """Train a model: on train, chosen by its score on dev, scored on test."""
     task_kind, arguments = _take_task("train", arguments)
     parser = _parser(f"train {task_kind.name}", train)
-    parser.add_argument("--recipe", action="config", help="a name of `regard list recipes` or a YAML file; options come on top")
-    parser.add_argument("--task", type=str, default=task_kind.name, help="as the command names it; kept in recipes")
-    _add_data(parser)
-    parser.add_argument("--out", type=str | None, default=None, help="run folder (default: runs/TASK, then runs/TASK-2, ...)")
-    parser.add_argument("--max-minutes", type=PositiveFloat | None, default=None, help="stop training after this time")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="decides the weights, the order and what is hidden")
-    parser.add_argument("--monitor", type=NonNegativeInt, default=0, help="read attention every so many steps, into log.csv")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, with its recipe")
+    parser.add_argument(
+        "--recipe",
+        action="config",
+        metavar="NAME|FILE",
+        help="options to start from: a name of `regard list recipes`, or a YAML file, such as recipe.yaml of a run; "
+        "options named here count more",
+    )
+    parser.add_argument("--task", type=str, default=task_kind.name, help="which task a recipe is for; not needed here")
+    _add_data(parser, task_kind)
+    parser.add_argument(
+        "--out", type=str | None, default=None, metavar="RUN", help="new run folder (else runs/TASK, then runs/TASK-2, ...)"
+    )
+    parser.add_argument(
+        "--max-minutes", type=PositiveFloat | None, default=None, help="train so long at most, and keep the best model"
+    )
+    parser.add_argument(
+        "--seed", type=NonNegativeInt, default=0, help="decides all that is random: the same seed, the same model"
+    )
+    parser.add_argument(
+        "--monitor",
+        type=NonNegativeInt,
+        default=0,
+        metavar="STEPS",
+        help="every so many steps note in log.csv how each layer's attention is spread; 0 is never",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, from its last checkpoint")
     parser.add_class_arguments(task_kind, None)
     arguments = _find_recipes(arguments)
     early = parser.parse_args(arguments)
@@ -92,25 +110,42 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     parser = _parser("evaluate", evaluate)
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument("--data", type=str, required=True, help="a file, or a folder with a test file")
+    parser.add_argument(
+        "--errors", type=str | None, default=None, help="a page to write: the worst errors, and where it looked"
+    )
+    parser.add_argument("--num-errors", type=PositiveInt, default=30, help="how many of them")
     options = parser.parse_args(arguments)
     from regard.data.findings import raise_first_error
     from regard.tasks.folder import load_run
-    from regard.train.run import score
 
     run = load_run(options.run)
-    path = Path(options.data)
-    if path.is_dir():
-        files = run.task.files(options.data, {})
-        if files.test is None and files.dev is None:
-            raise InputError("the folder must hold a test or a dev file.", file=path)
-        path = files.test or files.dev  # type: ignore[assignment]
-    elif not path.is_file():
-        raise InputError("there is no such file or folder.", file=path)
+    path = _scored_file(run.task, options.data)
     examples, findings = run.task.read(path)
     raise_first_error(findings)
-    result = {"task": run.task.name, "file": str(path), **score(run, examples)}
+    predictions = run.predict(examples)
+    result = {"task": run.task.name, "file": str(path), **run.task.score(examples, predictions)}
     _print(options, *_score_lines(result, run.task.metric))
+    if options.errors:
+        from regard.train.run import write_report
+
+        pictures = run.task.worst_errors(run, examples, predictions, int(options.num_errors))
+        write_report(run, pictures, Path(options.errors), result, title=f"the {len(pictures)} worst errors, worst first")
+        result["report"] = options.errors
+        _print(options, f"report  {options.errors}")
     return result
+
+
+def _scored_file(task: Any, given: str) -> Path:
+    """The file itself, or a folder's test file, or else its dev file."""
+    path = Path(given)
+    if path.is_dir():
+        files = task.files(given, {})
+        if files.test is None and files.dev is None:
+            raise InputError("the folder must hold a test or a dev file.", file=path)
+        path = files.test or files.dev
+    elif not path.is_file():
+        raise InputError("there is no such file or folder.", file=path)
+    return path
 
 
 def predict(arguments: list[str]) -> dict[str, Any]:
@@ -193,7 +228,9 @@ def _look_run(options: Namespace) -> dict[str, Any]:
     if len(examples) > len(shown):
         print(f"Showing the first {len(shown)} of {len(examples)}.", file=sys.stderr)
     pictures = run.task.explain(run.encoder, run.model, shown)
-    facts = run.task.faithfulness(run, shown, int(options.tested)) if options.tested and pictures[0].layers else {}
+    if not any(picture.layers for picture in pictures):
+        raise InputError("there is nothing to show: the model found nothing in the input, or it was built without attention.")
+    facts = run.task.faithfulness(run, shown, int(options.tested)) if options.tested else {}
     write_report(run, pictures, Path(options.out), facts=facts)
     result = {"task": run.task.name, "report": options.out, "num_examples": len(shown)}
     _print(options, f"report  {options.out}")
@@ -265,10 +302,14 @@ def _parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
     return parser
 
 
-def _add_data(parser: ArgumentParser) -> None:
-    parser.add_argument("--data", type=str | None, default=None, help="folder with train, dev and test files (.gz, .zip too)")
+def _add_data(parser: ArgumentParser, task_kind: Any) -> None:
+    hub = "; or a data set of the Hugging Face hub: owner/name or owner/name:config" if task_kind.reads_json else ""
+    what = f"folder with train, dev and test files, of any ending (.gz and .zip too){hub}"
+    parser.add_argument("--data", type=str | None, default=None, metavar="DIR", help=what)
     for split in ("train", "dev", "test"):
-        parser.add_argument(f"--{split}", type=str | None, default=None, help=f"the {split} file, named singly")
+        parser.add_argument(
+            f"--{split}", type=str | None, default=None, metavar="FILE", help=f"the {split} file, instead of the one in --data"
+        )
 
 
 def _singly(options: Namespace) -> dict[str, str | None]:
@@ -279,7 +320,10 @@ def _take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:
     """The task class and the rest; a task is a name of the catalog or an import path."""
     if not arguments or arguments[0].startswith("-"):
         if {"-h", "--help"} & set(arguments):
-            print(f"usage: regard {command} TASK [options]\n\nTASK is one of {', '.join(TASKS)}; each has its own --help.")
+            print(f"usage: regard {command} TASK [options]\n")
+            for name, line in LISTS["tasks"]().items():
+                print(f"  {name:<6} {line}")
+            print(f"\nEach has options of its own: regard {command} {next(iter(TASKS))} --help.")
             raise SystemExit(0)
         raise InputError(
             f"regard {command} needs a task first: regard {command} {next(iter(TASKS))} ... Tasks: {', '.join(TASKS)}."
@@ -325,6 +369,8 @@ def _input_lines(source: str) -> list[str]:
 
 def _score_lines(result: dict[str, Any], metric: str) -> list[str]:
     """A table: the score overall, then of each type or locale."""
+    from regard.metrics.errors import in_one_line
+
     where = result.get("split") or result.get("file")
     lines = [f"{metric.removesuffix('_percent').replace('_', ' ')} on {where}: {result[metric]:.2f} %"]
     for name, value in next((result[key] for key in result if key.startswith("per_")), {}).items():
@@ -335,6 +381,8 @@ def _score_lines(result: dict[str, Any], metric: str) -> list[str]:
             lines.append(f"  {name:<20} {figures}  of {value['num_gold']}")
         else:
             lines.append(f"  {name:<20} {value:6.2f}")
+    if "errors" in result:
+        lines.append(f"errors  {in_one_line(result['errors'])}")
     return lines
 
 

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from regard.cli import main
 from regard.data.entities import read_entities
-from regard.data.files import SPLITS
-from regard.data.hub import files_from_hub
+from regard.data.files import SPLITS, find_files
+from regard.data.hub import folder_from_hub, is_data_set
 from regard.errors import InputError
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC"]
@@ -18,6 +19,10 @@ ROWS = {"id": ["0", "1"], "tokens": [["Ada", "Lovelace"], ["In", "東京"]], "ne
 def datasets(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return pytest.importorskip("datasets", reason="data sets of the hub need the optional library datasets")
+
+
+def files_from_hub(id, cache):
+    return find_files(folder_from_hub(id, cache), {})
 
 
 def saved(datasets, folder, rows=ROWS, names=NAMES, splits=("train", "validation", "test")):
@@ -82,7 +87,7 @@ def test_what_cannot_be_used_is_said(datasets, tmp_path):
     with pytest.raises(InputError, match="must have a split train, validation or test, got other"):
         files_from_hub(saved(datasets, tmp_path / "b", splits=("other",)), cache)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty' cannot be loaded: .*The id must be owner/name or name:config"):
+    with pytest.raises(InputError, match=r"empty' cannot be loaded: .*It must be a folder that exists, or owner/name"):
         files_from_hub(str(tmp_path / "empty"), cache)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="the data set cannot be kept: "):
@@ -92,7 +97,7 @@ def test_what_cannot_be_used_is_said(datasets, tmp_path):
 
 def test_without_the_library_the_command_that_installs_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match="data of the hub needs a library: pip install datasets"):
+    with pytest.raises(InputError, match=r"data of the hub needs the library datasets: pip install 'regard\[hub\]'"):
         files_from_hub("owner/name", tmp_path)
 
 
@@ -101,7 +106,46 @@ def test_an_id_that_cannot_be_reached_is_said(datasets, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for id in ("nobody/nothing", "nobody/nothing:config", "not an id", ""):
         with pytest.raises(
-            InputError, match=r"cannot be loaded: .+[^.]\. The id must be owner/name or name:config; without a network"
+            InputError,
+            match=r"cannot be loaded: .+[^.]\. It must be a folder that exists, or owner/name or owner/name:config of",
         ):
             files_from_hub(id, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_may_be_a_data_set(datasets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert all(map(is_data_set, ("owner/name", "owner/na-me.v2:config")))
+    assert not any(map(is_data_set, ("nowhere", "/owner/name", "./name", "a/b/c", "../name", "owner/name:", "")))
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    assert not is_data_set("owner/name")
+    assert is_data_set(saved(datasets, tmp_path / "set"))
+    assert is_data_set(saved(datasets, tmp_path / "one", splits=()))
+
+
+def test_data_may_be_a_folder_that_datasets_saved(datasets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REGARD_CACHE", str(tmp_path / "cache"))
+    folder = saved(datasets, tmp_path / "set")
+    assert main(["check", "ner", "--data", folder, "--json"]) == 0
+    printed = capsys.readouterr()
+    files = json.loads(printed.out.splitlines()[-1])["files"]
+    assert {split: (one["sentences"], one["entities"]) for split, one in files.items()} == dict.fromkeys(SPLITS, (2, 2))
+    assert files["train"]["file"].startswith(f"{tmp_path}/cache/hub/set-")
+    assert "asking the hub" not in printed.err
+    assert main(["check", "srl", "--data", folder]) == 2
+    assert (
+        f"{folder}: --data must be a folder of files that exists; srl reads no data sets of the hub" in capsys.readouterr().err
+    )
+
+
+def test_the_hub_is_asked_for_an_id_alone_and_that_is_said(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("regard.data.hub._load", lambda id: asked.append(id) or {})
+    monkeypatch.setenv("REGARD_CACHE", str(tmp_path))
+    for name in ("nowhere", "./no/where", str(tmp_path / "nowhere")):
+        assert main(["check", "ner", "--data", name]) == 2
+        assert "--data must be a folder that exists" in capsys.readouterr().err
+    assert not asked
+    assert main(["check", "ner", "--data", "owner/name:config"]) == 2
+    assert asked == ["owner/name:config"]
+    assert "regard: owner/name:config is no folder here; asking the hub for it" in capsys.readouterr().err

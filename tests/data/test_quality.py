@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regard.data.files import Files
-from regard.data.quality import Labelled, check_parts, first_few, summary_table
+from regard.data.quality import Fact, Labelled, check_parts, first_few
 from regard.data.typos import near_duplicates
 
 FILES = Files(Path("train"), Path("dev"), Path("test"))
@@ -21,8 +21,10 @@ def told(max_length=None, **parts) -> list[str]:
     return [str(one) for one in check_parts(FILES, {"train": train, "dev": [], "test": [], **parts}, max_length)]
 
 
-def sentence(text: str, *labels: str, line: int = 1, answer=None) -> Labelled:
-    return Labelled(tuple(text.split()), labels, line, answer)
+def sentence(text: str, *facts: Fact | str, line: int = 1) -> Labelled:
+    """A label alone is that of the first token."""
+    facts = tuple(Fact(fact, 0, 1) if isinstance(fact, str) else fact for fact in facts)
+    return Labelled(tuple(text.split()), tuple(fact.label for fact in facts), line, facts)
 
 
 def test_clean_data_is_not_told():
@@ -33,25 +35,61 @@ def test_sentences_of_dev_and_test_in_train_are_told():
     dev = [sentence("word3 x", line=5), sentence("new", line=7), sentence("word4 x", line=9)]
     (finding, _) = told(dev=dev, train=[replace(OFTEN[3], line=999)])[::-1]
     assert finding == (
-        "warning: dev:5: 2 of 3 sentences (66.7 %) are also in train, 0 of them of 5 tokens or more; first line 5 (there 7), "
-        "line 9 (there 9). Take them out of one of the two, else the score promises too much."
+        "warning: dev:5: 2 of 3 sentences (66.7 %) are also in train, none with 5 tokens or more: lines 5 (as 7), 9 (as 9). "
+        "Take them out of one of the two files, else the score promises too much."
     )
     assert "test:5: 2 of 3" in told(test=dev)[0]
+    assert (
+        "1 of 1 sentence (100.0 %) is also in train, none with 5 tokens or more: line 5 (as 7). Take" in told(test=dev[:1])[0]
+    )
 
 
 def test_repeats_are_told_and_those_labelled_otherwise_by_their_lines():
     dev = [sentence("a b c d e", "PER", line=1), sentence("a b c d e", "PER", line=9), sentence("a b c d e", line=17)]
     repeated, contradiction = told(dev=dev)
-    assert "dev:9: 2 of 3 sentences (66.7 %) repeat an earlier one, 2 of them of 5 tokens or more" in repeated
-    assert "first line 9 (there 1), line 17 (there 1)" in repeated
+    assert repeated == (
+        "warning: dev:9: 2 of 3 sentences (66.7 %) repeat an earlier one, 2 with 5 tokens or more: lines 9 (as 1), 17 (as 1). "
+        "Keep one of each, unless the text repeats itself."
+    )
     assert contradiction == (
-        "warning: dev:17: these words are labelled otherwise in line 1: PER there, nothing here. Mend one."
+        'warning: dev:17: line 1 has the same words with other labels: "a" is PER there, nothing here. Mend one.'
     )
 
 
-def test_the_same_labels_in_other_places_contradict():
-    dev = [sentence("a b", "PER", answer=(0, 1)), sentence("a b", "PER", line=4, answer=(1, 2))]
-    assert "dev:4: these words are labelled otherwise in line 1: PER there, PER here" in told(dev=dev)[1]
+def test_of_many_repeats_the_first_are_shown():
+    dev = [sentence(f"{i}", line=i) for i in range(1, 5000)] + [sentence("1", line=9000 + i) for i in range(5)]
+    (finding,) = told(dev=dev[:5000])
+    assert "1 of 5,000 sentences (<0.1 %) repeats an earlier one, none with 5 tokens or more: line 9000 (as 1). " in finding
+    assert "lines 9000 (as 1), 9001 (as 1), 9002 (as 1) and 2 more. Keep" in told(dev=dev)[0]
+
+
+def contradiction(there: tuple[Fact, ...], here: tuple[Fact, ...], text: str = "Ada met Bob in May") -> str:
+    findings = told(dev=[sentence(text, *there), sentence(text, *here, line=4)])
+    (finding,) = (one for one in findings if "other labels" in one)
+    return finding.removeprefix("warning: dev:4: line 1 has the same words with other labels: ").removesuffix(" Mend one.")
+
+
+def test_a_contradiction_is_told_by_what_differs():
+    ada, bob = Fact("PER", 0, 1), Fact("PER", 2, 3)
+    assert contradiction((ada, bob), (bob, ada._replace(stop=2))) == (
+        '"Ada" is PER there, nothing here; "Ada met" is nothing there, PER here.'
+    )
+    assert contradiction((ada,), (ada._replace(label="LOC"),)) == '"Ada" is PER there, LOC here.'
+    assert contradiction((ada,), (bob, ada._replace(label="LOC"), Fact("DATE", 3, 5))) == (
+        '"Ada" is PER there, LOC here; "Bob" is nothing there, PER here; and 1 more.'
+    )
+
+
+def test_roles_are_told_with_their_predicate():
+    sense, role = Fact("meet.02", 1, 2, 1), Fact("ARG0", 0, 1, 1)
+    assert contradiction((sense, role), (sense._replace(label="meet.01"), role)) == '"met" is meet.02 there, meet.01 here.'
+    assert contradiction((sense, role), (sense,)) == '"Ada" of "met" is ARG0 there, nothing here.'
+
+
+def test_long_words_are_quoted_in_part():
+    text = " ".join(f"word{i}" for i in range(40))
+    quoted = contradiction((Fact("X", 0, 40),), (), text).split(" is ")[0]
+    assert quoted == '"word0 word1 word2 word3 word4 word5 … d38 word39"'
 
 
 def test_long_sentences_are_told_the_first_few():
@@ -111,6 +149,10 @@ def test_labels_that_look_like_slips(counts, slips):
     assert dict(near_duplicates(Counter(counts))) == slips
 
 
+def test_what_is_too_long_to_be_a_label_is_not_compared():
+    assert near_duplicates(Counter({"x" * 3000: 50, "x" * 2999: 1, "PER": 50, "PERS": 1})) == [("PERS", "PER")]
+
+
 def test_real_labels_have_no_slips(ner_data):
     from regard.data.entities import read_entities
 
@@ -119,27 +161,12 @@ def test_real_labels_have_no_slips(ner_data):
 
 
 def test_checks_take_linear_time():
-    same = [Labelled(("a", "b"), (f"label{i}",), i, i) for i in range(20_000)]
+    same = [Labelled(("a", "b"), (f"label{i}",), i, (Fact(f"label{i}", 0, 1),)) for i in range(20_000)]
     other = [Labelled((f"{i}",), (f"a{chr(0x4E00 + i)}z",), i) for i in range(20_000)]
     start = time.perf_counter()
     findings = check_parts(FILES, {"train": same + other, "dev": same, "test": other}, 1)
     assert time.perf_counter() - start < 8
     assert len(findings) < 30
-
-
-def test_the_table_is_aligned():
-    parts = {"train": OFTEN[:3], "test": [sentence("a b c d", "LOC", "creative-work"), sentence("a")]}
-    assert summary_table(parts) == [
-        "       sentences  tokens  labels  mean length  longest",
-        "train          3       6       6          2.0        2",
-        "test           2       5       2          2.5        4",
-        "",
-        "label          train  test",
-        "LOC                3     1",
-        "PER                3     0",
-        "creative-work      0     1",
-    ]
-    assert summary_table({"dev": []})[1].split() == ["dev", "0", "0", "0", "0.0", "0"]
 
 
 def test_the_last_of_the_first_few_says_how_many_more():

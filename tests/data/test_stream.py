@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from regard.data import stream
 from regard.data.files import read_lines
 from regard.data.stream import Lines, chunks, open_lines
 from regard.errors import InputError
@@ -116,3 +117,50 @@ def test_a_chunk_is_given_before_the_next_is_read():
             yield "x"
 
     assert len(next(chunks(endless(), 10)).lines) == 10
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        ("Ada\tB-PER\n".encode("utf-16"), "It looks like UTF-16. Convert the file: iconv -f UTF-16 -t UTF-8."),
+        ("Adé\tB-PER\n".encode("utf-16-le"), "It looks like UTF-16. Convert"),
+        (gzip.compress(b"Ada\tB-PER\n"), "It looks compressed: give it a name that ends in .gz."),
+        ("café\tO\n".encode("latin1"), "Convert the file: iconv -f LATIN1 -t UTF-8."),
+    ],
+    ids=["UTF-16", "UTF-16 without a mark", "gzip", "Latin-1"],
+)
+def test_what_is_not_utf8_is_told_with_what_it_looks_like(tmp_path, data, advice):
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.txt:1: the text must be UTF-8, got byte 0x\w\w\. {advice}"):
+        read_lines(tmp_path / "a.txt")
+
+
+def test_letters_between_zero_bytes_are_told(tmp_path):
+    (tmp_path / "a.txt").write_bytes("Ada\tB-PER\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"a\.txt:1: the text must be UTF-8, got zero bytes\. It looks like UTF-16\."):
+        read_lines(tmp_path / "a.txt")
+
+
+def test_a_zip_that_needs_a_password_is_told(tmp_path):
+    path = written(tmp_path, "a.zip", b"text")
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flags of the file, and of the directory of files
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.zip: the file is damaged or not \.zip: .* is encrypted, password required"):
+        read_lines(path)
+
+
+def test_what_is_too_large_is_told_before_it_is_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_BYTES", 2**10)
+    for name, data, what in (("a.gz", b"x" * 10**6, "a line"), ("b.gz", b"x\n" * 10**5, "the text")):
+        with pytest.raises(InputError, match=rf"{name}: {what} must be at most 0 GiB uncompressed\. Split the file\."):
+            read_lines(written(tmp_path, name, data))
+    with open_lines(tmp_path / "b.gz") as lines:
+        assert sum(1 for _ in lines) == 10**5
+
+
+def test_what_cannot_be_opened_is_told(tmp_path):
+    for path, message in ((tmp_path, "this is a folder"), (tmp_path / ("a" * 999), "cannot be read: File name too long")):
+        with pytest.raises(InputError, match=message):
+            read_lines(path)

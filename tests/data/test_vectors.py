@@ -37,9 +37,23 @@ def test_the_first_lines_are_read_and_a_word_counts_once(tmp_path):
     assert vectors[0].tolist() == [1, 2]
 
 
+def test_a_word_may_have_spaces_in_it(tmp_path):
+    words, vectors = read_vectors(write(tmp_path, ROWS + ". . 5 6\nat name@domain.com 7 8\n"), 10)
+    assert words == ["the", "of", ". .", "at name@domain.com"]
+    assert vectors[2:].tolist() == [[5, 6], [7, 8]]
+
+
+def test_no_more_lines_are_read_than_are_wanted(tmp_path):
+    (tmp_path / "vectors.txt").write_bytes(ROWS.encode() + b"caf\xe9 1 2\n")
+    assert read_vectors(tmp_path / "vectors.txt", 2)[0] == ["the", "of"]
+    with pytest.raises(InputError, match=r"vectors\.txt:3: the text must be UTF-8"):
+        read_vectors(tmp_path / "vectors.txt", 3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("the 1 2\nof 3 4 5\n", r"vectors.txt:2: each word must have 2 numbers like the first, got 3"),
         ("the 1 2\nof 3\n", r"vectors.txt:2: each word must have 2 numbers like the first, got 1"),
         ("the 1 2\nof x 3\n", r"vectors.txt:2: a word must be followed by numbers, got 'x 3'"),
         ("the 1 nan\n", r"vectors.txt:1: a word must be followed by finite numbers"),

@@ -96,8 +96,8 @@ def test_explaining_shows_the_tokens_and_the_tags(model_and_encoder):
     model, encoder = model_and_encoder
     (picture,) = TASK.explain(encoder, model, SENTENCES[:1])
     assert picture.keys == list(SENTENCES[0].tokens)
-    assert picture.layers[0].name == "attention.mechanism"
-    assert len(picture.layers[0].heads) == 2
+    assert picture.layers[-1].name == "attention.mechanism"
+    assert len(picture.layers[-1].heads) == 2
     assert len(picture.labels) == 7
 
 

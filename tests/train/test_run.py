@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import load_file
 
 from regard.cli import main
+from tests.viewer.pages import data_of
 
 SMALL = ["--words.d_word", "16", "--model.d_recurrent", "16", "--words.d_character", "8", "--model.num_heads", "2"]
 
@@ -188,14 +189,16 @@ def test_the_clock_stops_training(larger_data, tmp_path, capsys):
     assert result["train_seconds"] < 30
 
 
-def test_a_model_without_attention_is_trained_and_has_nothing_to_show(tiny_data, tmp_path, capsys):
-    options = ["--model.mechanism", "none", "--training.max_epochs", "1"]
+def test_a_model_without_attention_shows_what_its_entities_rest_on(tiny_data, tmp_path, capsys):
+    options = ["--model.mechanism", "none", "--training.max_epochs", "30", "--training.learning_rate", "0.02"]
     code, result, _ = run(capsys, "train", "ner", "--data", str(tiny_data), "--out", str(tmp_path / "run"), *SMALL, *options)
     assert code == 0
-    assert "report" not in result
-    code, result, _ = run(capsys, "look", str(tmp_path / "run"), "--input", "a b")
+    assert result["f1_percent"] == 100
+    pictures = data_of((tmp_path / "run" / "report.html").read_text())["pictures"]
+    assert {layer["name"] for picture in pictures for layer in picture["layers"]} == {"decided on"}
+    code, result, _ = run(capsys, "look", str(tmp_path / "run"), "--input", "Nothing happened")
     assert code == 2
-    assert "this model has no attention to look at" in result["error"]
+    assert "there is nothing to show" in result["error"]
 
 
 def test_without_dev_a_tenth_of_train_is_held_out(tiny_data, tmp_path, capsys):

@@ -318,9 +318,9 @@ def test_a_patch_is_chosen_by_a_click(visit):
     assert rises(torch.tensor(warm), weights[0, 1:])
     box = canvas.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.75)
-    assert page.locator("aside h3").inner_text() == "“patch␣4” · 5"
+    assert page.locator("aside h3").inner_text() == "“patch 4” · 5"
     page.keyboard.press("ArrowLeft")
-    assert page.locator("aside h3").inner_text() == "“patch␣3” · 4"
+    assert page.locator("aside h3").inner_text() == "“patch 3” · 4"
     page.get_by_role("button", name="[CLS]", exact=True).click()
     assert page.locator("aside h3").inner_text() == "“[CLS]” · 0"
 
@@ -338,6 +338,18 @@ def test_two_texts_stand_side_by_side(visit):
     queries = page.locator(".text").first.locator(".token").evaluate_all(shown)
     assert rises(torch.tensor(queries), weights[:, 5])
     assert page.locator("aside h3").inner_text() == "“f” · 5"
+
+
+def test_a_layer_may_have_a_text_of_its_own(visit):
+    names = ["LOC New York", "of ", "a  b", "PER Ada"]
+    picture = Picture.of(looked_across(4, 7), "x", list("abcdefg"), labels=["B-X"] * 7, extras=Extras(texts={"names": names}))
+    assert picture.layers[0].texts == ("names", "keys")
+    page = visit(render([picture], title="x"))
+    assert page.locator(".text").first.locator(".token").all_inner_texts() == ["LOC New York", "of␣", "a␣␣b", "PER Ada"]
+    page.locator(".text").first.locator(".token").nth(3).click()
+    assert page.locator("aside h3").inner_text() == "“PER Ada” · 3"
+    bars = page.locator(".bar span").all_inner_texts()
+    assert sorted(bars) == list("abcdefg")
 
 
 def test_two_runs_are_compared(visit, lens, pictures):

@@ -218,6 +218,23 @@ def test_roles_and_facts_travel(lens):
     assert picture["facts"] == {"comprehensiveness": "0.31"}
 
 
+def test_a_layer_names_the_text_that_it_reads():
+    lens, pieces = watched(6), [f"piece {number}" for number in range(6)]
+    picture = Picture.of(lens, "x", list("abc"), extras=Extras(texts={"pieces": pieces}))
+    assert [layer.texts for layer in picture.layers] == [("pieces", "pieces")] * 2
+    assert to_json([picture])["pictures"][0]["texts"] == {"pieces": pieces}
+    own = Picture.of(lens, "x", TOKENS, extras=Extras(texts={"pieces": pieces}))  # of texts as long, the keys come first
+    assert [layer.texts for layer in own.layers] == [("keys", "keys")] * 2
+
+
+def test_a_small_layer_stays_whole_where_others_are_joined():
+    large = full_size(layers=4, length=200)
+    small = Picture.of(watched(6), "x", TOKENS).layers[0]
+    page = contents(replace(large, layers=[*large.layers, small]), 100_000)
+    assert [layer["row_width"] > 1 for layer in page["layers"]] == [True] * 4 + [False]
+    assert "cells in one where a layer has more than 4,096." in " ".join(page["left_out"])
+
+
 def test_what_does_not_fit_together_is_told(lens, picture):
     with pytest.raises(InputError, match="labels must be one for each query, or none: got 2 for 6 queries"):
         Picture.of(lens, "x", TOKENS, labels=["O", "O"])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from regard.errors import InputError
+
+_LONG_WORD = re.compile(r"\S{81,}")
+_LONGEST = 480
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,9 @@ class Finding:
     line: int | None
     message: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", brief(self.message))
+
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
         return f"{self.level}: {where}: {self.message}"
@@ -26,6 +33,17 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values."""
         return asdict(self) | {"file": str(self.file)}
+
+
+def brief(message: str) -> str:
+    """A message that quotes a file, where the file has endless words or lists, with their middle left out."""
+    message = _LONG_WORD.sub(lambda match: f"{match[0][:60]}…{match[0][-15:]}", message)
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 123]} … {message[-120:]}"
+
+
+def counted(number: int, what: str) -> str:
+    """1 sentence, 2 sentences."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def raise_first_error(findings: Iterable[Finding]) -> None:

@@ -7,37 +7,60 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from regard.data.files import SPLITS, Files
+from regard.data.files import SPLITS
+from regard.data.stream import told
 from regard.errors import InputError
 
 _TOKENS, _TAGS, _MARKED = ("tokens", "words"), ("ner_tags", "tags", "labels"), ("entities", "spans")
 _UNSAFE = re.compile(r"[^\w.-]+")
+_ID = re.compile(r"\w[\w.-]*/[\w.-]+(?::[\w.-]+)?")
+_MARKS = ("dataset_dict.json", "state.json")
+"""What `save_to_disk` leaves in a folder."""
 
 
-def files_from_hub(id: str, cache: str | Path) -> Files:
-    """Train, dev and test of `owner/name` or `name`, with `:config` behind it where there are several.
+def is_data_set(name: str) -> bool:
+    """Is it a folder that `datasets` saved, or, where there is nothing of that name here, may it be an id of the hub?"""
+    path = Path(name)
+    with told(path):
+        if path.exists():
+            return any((path / mark).is_file() for mark in _MARKS)
+    return _ID.fullmatch(name) is not None
+
+
+def folder_from_hub(id: str, cache: Path | None = None) -> Path:
+    """A folder with train, dev and test of `owner/name` or `name`, with `:config` behind it where there are several.
 
     Converted once into JSON lines in a folder of `cache`, names put for the numbers of tags; later calls read no network.
     `id` may also be a folder that `datasets` saved (`save_to_disk`); it is converted again when it has changed.
     """
-    folder = Path(cache) / _folder_name(id)
+    folder = (cache or _cache()) / _folder_name(id)
     if not folder.is_dir():
+        if not Path(id).is_dir():
+            print(f"regard: {id} is no folder here; asking the hub for it", file=sys.stderr)
         _convert(_load(id), id, folder)
-    return Files(**{split: folder / f"{split}.jsonl" for split in SPLITS if (folder / f"{split}.jsonl").is_file()})
+    return folder
+
+
+def _cache() -> Path:
+    if own := os.environ.get("REGARD_CACHE"):
+        return Path(own) / "hub"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regard" / "hub"
 
 
 def _folder_name(id: str) -> str:
     """A readable name; of a local folder also what tells it from others and from itself in another state."""
     if not Path(id).is_dir():
         return _UNSAFE.sub("--", id)
-    states = sorted((str(path), path.stat().st_mtime_ns) for path in Path(id).resolve().rglob("*.json"))
+    folder = Path(id).resolve()
+    states = sorted((str(path), path.stat().st_mtime_ns) for path in folder.rglob("*.json"))
     digest = hashlib.sha256(repr(states).encode()).hexdigest()
-    return f"{_UNSAFE.sub('--', Path(id).name)}-{digest[:12]}"
+    return f"{_UNSAFE.sub('--', folder.name)}-{digest[:12]}"
 
 
 def _load(id: str) -> Mapping[str, Any]:
@@ -45,7 +68,9 @@ def _load(id: str) -> Mapping[str, Any]:
     try:
         import datasets
     except ImportError:
-        raise InputError("data of the hub needs a library: pip install datasets. Or give files: --data DIR.") from None
+        raise InputError(
+            "data of the hub needs the library datasets: pip install 'regard[hub]'. Or give files: --data DIR."
+        ) from None
     try:
         if Path(id).is_dir():
             loaded = datasets.load_from_disk(id)
@@ -54,8 +79,10 @@ def _load(id: str) -> Mapping[str, Any]:
             loaded = datasets.load_dataset(name, config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        advice = "The id must be owner/name or name:config; without a network only data loaded before is at hand."
-        raise InputError(f"the data set {id!r} cannot be loaded: {reason.rstrip('.')}. {advice}") from None
+        raise InputError(
+            f"the data set {id!r} cannot be loaded: {reason.rstrip('.')}. It must be a folder that exists, or owner/name or "
+            "owner/name:config of the hub; without a network only data loaded before is at hand."
+        ) from None
     return {"train": loaded} if isinstance(loaded, datasets.Dataset) else loaded
 
 

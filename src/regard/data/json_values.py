@@ -14,10 +14,12 @@ def decoded(text: str, start: int = 0) -> tuple[Any, int]:
         value, stop = json.JSONDecoder().raw_decode(text, start)
         json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise InputError(f"this must be JSON: {error.msg} {_place(error)}.") from None
+        raise InputError(f"this must be JSON: {error.msg.removesuffix(' at')} {_place(error)}.") from None
     except UnicodeEncodeError:
         raise InputError("the text must be Unicode, got half of a pair of \\ud800 … \\udfff escapes. Give both.") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise InputError("this must be JSON that can be read: its brackets are nested too deep.") from None
+    except ValueError as error:
         raise InputError(f"this must be JSON that can be read: {str(error).splitlines()[0]}.") from None
     return value, stop
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from regard.data.files import Files
-from regard.data.findings import Finding
+from regard.data.findings import Finding, counted
 from regard.data.typos import near_duplicates
 
 MIN_SEEN = 5
 """A label with fewer in training is told."""
-_SHOWN = 3
+_SHOWN, _DIFFERENCES = 3, 2
+_WIDTH = 48
+"""Of words that a message quotes."""
 _LONG = 5
 """Sentences of as many tokens seldom come twice by chance."""
+
+
+class Fact(NamedTuple):
+    """That the tokens [start, stop) are an entity of some type, or an argument or a sense of the predicate `of`."""
+
+    label: str
+    start: int
+    stop: int
+    of: int = -1
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,8 @@ class Labelled:
     labels: tuple[str, ...]
     """The type of each entity or argument."""
     line: int | None = None
-    answer: Hashable = None
-    """All that was labelled, with its place: two sentences of the same words should have the same."""
+    facts: tuple[Fact, ...] = ()
+    """All that was labelled: two sentences of the same words should have the same."""
 
 
 Parts = dict[str, list[Labelled]]
@@ -47,20 +59,6 @@ def check_parts(files: Files, parts: Parts, max_length: int | None = None) -> li
     return findings
 
 
-def summary_table(parts: Parts) -> list[str]:
-    """Lines of aligned columns: what each part holds, then how often each label stands in each."""
-    counts = {split: _label_counts(sentences) for split, sentences in parts.items()}
-    sizes = [["", "sentences", "tokens", "labels", "mean length", "longest"]]
-    for split, sentences in parts.items():
-        lengths = [len(one.tokens) for one in sentences]
-        mean = sum(lengths) / max(1, len(lengths))
-        whole = (f"{number:,}" for number in (len(lengths), sum(lengths), counts[split].total()))
-        sizes.append([split, *whole, f"{mean:.1f}", f"{max(lengths, default=0):,}"])
-    labels = sum(counts.values(), Counter[str]()).most_common()
-    rows = [[label, *(f"{counts[split][label]:,}" for split in parts)] for label, _ in labels]
-    return [*_aligned(sizes), "", *_aligned([["label", *parts], *rows])]
-
-
 def first_few(findings: Sequence[Finding], most: int = _SHOWN) -> list[Finding]:
     """The first of many; the last that is kept says how many more there are."""
     kept, more = list(findings[:most]), len(findings) - most
@@ -69,16 +67,8 @@ def first_few(findings: Sequence[Finding], most: int = _SHOWN) -> list[Finding]:
     return kept
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Names to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
-
-
-def _label_counts(sentences: Sequence[Labelled]) -> Counter[str]:
+def label_counts(sentences: Sequence[Labelled]) -> Counter[str]:
+    """How often each label stands in them."""
     return Counter(label for one in sentences for label in one.labels)
 
 
@@ -92,13 +82,13 @@ def _first_lines(sentences: Sequence[Labelled]) -> dict[str, int | None]:
 
 
 def _slips(paths: dict[str, Path], parts: Parts) -> list[Finding]:
-    counts = {split: _label_counts(parts[split]) for split in paths}
+    counts = {split: label_counts(parts[split]) for split in paths}
     total = sum(counts.values(), Counter[str]())
     findings = []
     for slip, meant in near_duplicates(total):
         split = next(split for split in paths if slip in counts[split])
         message = (
-            f"the label {slip} ({total[slip]:,} times) looks like a slip for {meant} ({total[meant]:,} times). "
+            f"the label {slip} ({_times(total[slip])}) looks like a slip for {meant} ({_times(total[meant])}). "
             f"Write {meant} if it is one."
         )
         findings.append(Finding("warning", paths[split], _first_lines(parts[split])[slip], message))
@@ -109,7 +99,7 @@ def _rare(paths: dict[str, Path], parts: Parts) -> list[Finding]:
     if "train" not in paths:
         return []
     lines = _first_lines(parts["train"])
-    rare = [(label, number) for label, number in _label_counts(parts["train"]).items() if number < MIN_SEEN]
+    rare = [(label, number) for label, number in label_counts(parts["train"]).items() if number < MIN_SEEN]
     message = "the label {} stands {} in training; fewer than {} are seldom learnt. Label more, or join it with another."
     return first_few(
         [
@@ -129,11 +119,10 @@ def _unseen(train: Sequence[Labelled], sentences: Sequence[Labelled], path: Path
 
 
 def _repeated(sentences: Sequence[Labelled], path: Path) -> Iterator[Finding]:
-    repeats = list(_pairs(sentences))
-    if repeats:
-        yield _about(
-            repeats, len(sentences), path, "repeat an earlier one", "Keep one of each, unless the text repeats itself."
-        )
+    pairs = list(_pairs(sentences))
+    if pairs:
+        what = "repeats an earlier one" if len(pairs) == 1 else "repeat an earlier one"
+        yield _about(pairs, len(sentences), path, what, "Keep one of each, unless the text repeats itself.")
 
 
 def _leaked(train: Sequence[Labelled], sentences: Sequence[Labelled], paths: tuple[Path, Path]) -> Iterator[Finding]:
@@ -142,21 +131,44 @@ def _leaked(train: Sequence[Labelled], sentences: Sequence[Labelled], paths: tup
         first.setdefault(one.tokens, one)
     pairs = [(one, first[one.tokens]) for one in sentences if one.tokens in first]
     if pairs:
-        advice = "Take them out of one of the two, else the score promises too much."
-        yield _about(pairs, len(sentences), paths[1], f"are also in {paths[0].name}", advice)
+        what = f"{'is' if len(pairs) == 1 else 'are'} also in {paths[0].name}"
+        advice = "Take them out of one of the two files, else the score promises too much."
+        yield _about(pairs, len(sentences), paths[1], what, advice)
 
 
 def _contradictions(sentences: Sequence[Labelled], path: Path) -> list[Finding]:
+    differing = ((one, first, _differences(first, one)) for one, first in _pairs(sentences))
+    message = "line {} has the same words with other labels: {}. Mend one."
     return [
-        Finding(
-            "warning",
-            path,
-            one.line,
-            f"these words are labelled otherwise in line {first.line}: {_names(first)} there, {_names(one)} here. Mend one.",
-        )
-        for one, first in _pairs(sentences)
-        if (one.labels, one.answer) != (first.labels, first.answer)
+        Finding("warning", path, one.line, message.format(first.line, difference))
+        for one, first, difference in differing
+        if difference
     ]
+
+
+def _differences(there: Labelled, here: Labelled) -> str:
+    """What the same tokens are in one sentence and in the other; nothing where all are the same."""
+    before, after = _by_place(there), _by_place(here)
+    places = sorted(place for place in before.keys() | after.keys() if before[place] != after[place])
+    shown = [f"{_quoted(here.tokens, place)} is {before[place]} there, {after[place]} here" for place in places[:_DIFFERENCES]]
+    more = len(places) - len(shown)
+    return "; ".join([*shown, *([f"and {more} more"] if more else [])])
+
+
+def _by_place(one: Labelled) -> dict[tuple[int, ...], str]:
+    labels: dict[tuple[int, ...], str] = defaultdict(lambda: "nothing")
+    for label, *place in one.facts:
+        key = tuple(place)
+        labels[key] = f"{labels[key]} and {label}" if key in labels else label
+    return labels
+
+
+def _quoted(tokens: Sequence[str], place: tuple[int, ...]) -> str:
+    """The words in a place, and of which predicate they are something."""
+    start, stop, of = place
+    words = " ".join(tokens[start:stop])
+    shown = words if len(words) <= _WIDTH else f"{words[: _WIDTH - 13]} … {words[-10:]}"
+    return f'"{shown}"' + (f' of "{tokens[of]}"' if of >= 0 and of != start else "")
 
 
 def _too_long(sentences: Sequence[Labelled], most: int, path: Path) -> list[Finding]:
@@ -177,18 +189,16 @@ def _pairs(sentences: Sequence[Labelled]) -> Iterator[tuple[Labelled, Labelled]]
 
 def _about(pairs: list[tuple[Labelled, Labelled]], number: int, path: Path, what: str, advice: str) -> Finding:
     """How many sentences, how many of these are hardly a coincidence, and the lines of the first."""
-    shown = ", ".join(f"line {one.line} (there {other.line})" for one, other in pairs[:_SHOWN])
+    places = ", ".join(f"{one.line} (as {other.line})" for one, other in pairs[:_SHOWN])
+    more = f" and {len(pairs) - _SHOWN:,} more" if len(pairs) > _SHOWN else ""
+    lines = f"line{'s' if len(pairs) > 1 else ''} {places}{more}"
     num_long = sum(len(one.tokens) >= _LONG for one, _ in pairs)
-    message = (
-        f"{len(pairs):,} of {number:,} sentences ({100 * len(pairs) / number:.1f} %) {what}, {num_long:,} of them of {_LONG} "
-        f"tokens or more; first {shown}. {advice}"
-    )
+    long = f"{num_long or 'none'} with {_LONG} tokens or more"
+    share = 100 * len(pairs) / number
+    found = f"{len(pairs):,} of {counted(number, 'sentence')} ({f'{share:.1f}' if share >= 0.1 else '<0.1'} %)"
+    message = f"{found} {what}, {long}: {lines}. {advice}"
     return Finding("warning", path, pairs[0][0].line, message)
 
 
-def _names(one: Labelled) -> str:
-    return " ".join(one.labels) or "nothing"
-
-
 def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
+    return "once" if number == 1 else f"{number:,} times"

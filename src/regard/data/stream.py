@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import lzma
 import os
 import re
 import sys
@@ -11,12 +13,21 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import IO, BinaryIO, NamedTuple, cast
 
-from regard.data.files import existing
 from regard.errors import InputError
 
-BLOCK_BYTES = 2**20
+MAX_BYTES = 8 * 2**30
+"""Of what has to be held at once: a line, or a text that is read whole."""
+UTF16 = b"\xff\xfe"
+ADVICE = {
+    UTF16: "It looks like UTF-16. Convert the file: iconv -f UTF-16 -t UTF-8.",
+    UTF16[::-1]: "It looks like UTF-16. Convert the file: iconv -f UTF-16 -t UTF-8.",
+    b"\x1f\x8b": "It looks compressed: give it a name that ends in .gz.",
+    b"PK": "It looks compressed: give it a name that ends in .zip.",
+    b"": "Convert the file: iconv -f LATIN1 -t UTF-8.",
+}
+"""By what a file begins with."""
 CHUNK_LINES = 2**14
 HEAD_LINES = 200
 _ARRAY = re.compile(r"\[\s*(?:[\[{\]]|\Z)")
@@ -26,35 +37,66 @@ class Lines:
     """The lines of a text, without their ends; iterated once. Splits on line feeds only. `name` is what errors call it."""
 
     def __init__(self, text: BinaryIO, name: str | Path, packed: BinaryIO | None = None) -> None:
-        self.text, self.name, self.packed = text, name, packed
+        self.text, self.name, self.packed, self.num_read = text, name, packed, 0
         self.num_bytes = 0 if packed is None else os.fstat(packed.fileno()).st_size
 
     def __iter__(self) -> Iterator[str]:
-        first = 1
-        while block := self._block():
-            for number, line in enumerate(block, first):
+        with told(self.name):
+            for number, line in enumerate(iter(self._line, b""), 1):
+                self.num_read += len(line)
                 yield self._decoded(line, number)
-            first += len(block)
 
     @property
     def share(self) -> float | None:
         """How much of the file has been read; None where nobody knows its length."""
         return self.packed.tell() / self.num_bytes if self.packed is not None and self.num_bytes else None
 
-    def _block(self) -> list[bytes]:
-        with _told(self.name):
-            return self.text.readlines(BLOCK_BYTES)
+    def whole(self) -> list[str]:
+        """All of them at once."""
+        found = []
+        for line in self:
+            found.append(line)
+            if self.num_read > MAX_BYTES:
+                raise _too_large("the text", self.name)
+        return found
+
+    def _line(self) -> bytes:
+        line = self.text.readline(MAX_BYTES + 1)
+        if len(line) > MAX_BYTES:
+            raise _too_large("a line", self.name)
+        return line
 
     def _decoded(self, line: bytes, number: int) -> str:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"the text must be UTF-8, got byte 0x{line[error.start]:02x}. Convert the file: iconv -f LATIN1 -t UTF-8.",
-                file=self.name,
-                line=number,
-            ) from None
+            message = f"the text must be UTF-8, got byte 0x{line[error.start]:02x}. {_advice(line, number)}"
+            raise InputError(message, file=self.name, line=number) from None
+        if number == 1 and _is_utf16(line):
+            raise InputError(f"the text must be UTF-8, got zero bytes. {ADVICE[UTF16]}", file=self.name, line=number)
         return text.removesuffix("\n").removesuffix("\r")
+
+
+def _advice(line: bytes, number: int) -> str:
+    if _is_utf16(line):
+        return ADVICE[UTF16]
+    return next((ADVICE[start] for start in ADVICE if number == 1 and line.startswith(start)), ADVICE[b""])
+
+
+def _is_utf16(line: bytes) -> bool:
+    """Every other byte of what is mostly Latin letters is zero."""
+    return line.count(0) > len(line) / 3
+
+
+def existing(path: str | Path) -> Path:
+    """The path, when there is a file."""
+    path = Path(path)
+    with told(path):
+        if path.is_dir():
+            raise InputError("this is a folder, a file must be named here.", file=path)
+        if not path.is_file():
+            raise InputError("there is no such file.", file=path)
+    return path
 
 
 @contextmanager
@@ -64,7 +106,7 @@ def open_lines(source: str | Path) -> Iterator[Lines]:
         yield Lines(sys.stdin.buffer, "standard input")
         return
     path = existing(source)
-    with _told(path):
+    with told(path):
         packed = path.open("rb")
     with packed:
         yield Lines(_unpacked(packed, path), path, packed)
@@ -75,23 +117,38 @@ def _unpacked(packed: BinaryIO, path: Path) -> BinaryIO:
         return cast(BinaryIO, gzip.GzipFile(fileobj=packed))
     if path.suffix != ".zip":
         return packed
-    with _told(path):
+    with told(path):
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _only_member(packed, path))))
+
+
+def _only_member(packed: BinaryIO, path: Path) -> IO[bytes]:
+    try:
         archive = zipfile.ZipFile(packed)
         members = [name for name in archive.namelist() if not name.endswith("/")]
         if len(members) != 1:
             raise InputError(f"a .zip must hold one file, got {len(members)}.", file=path)
-        return cast(BinaryIO, archive.open(members[0]))
+        return archive.open(members[0])
+    except (RuntimeError, UnicodeDecodeError, OSError) as error:  # a password, an unknown method, a name or place that is none
+        raise _damaged(path, error) from None
 
 
 @contextmanager
-def _told(name: str | Path) -> Iterator[None]:
+def told(name: str | Path) -> Iterator[None]:
     """What can go wrong with a file, as errors that name it."""
     try:
         yield
-    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise InputError(f"the file is damaged or not {Path(name).suffix}: {error}.", file=name) from None
+    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(name, error) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}.", file=name) from None
+        raise InputError(f"cannot be read: {error.strerror or error}.", file=name) from None
+
+
+def _damaged(name: str | Path, error: Exception) -> InputError:
+    return InputError(f"the file is damaged or not {Path(name).suffix}: {str(error).rstrip('.')}.", file=name)
+
+
+def _too_large(what: str, name: str | Path) -> InputError:
+    return InputError(f"{what} must be at most {MAX_BYTES >> 30} GiB uncompressed. Split the file.", file=name)
 
 
 class Chunk(NamedTuple):

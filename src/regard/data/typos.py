@@ -9,7 +9,8 @@ from itertools import zip_longest
 
 RATIO = 10
 """How many times as frequent a label must be for another, one letter away, to be taken for a slip."""
-_SHORTEST = 3
+_SHORTEST, _LONGEST = 3, 60
+"""Letters of labels that are compared; what is longer is no label but an accident, and has too many neighbours."""
 _SEPARATOR = re.compile(r"[\W_]+")
 
 
@@ -21,7 +22,7 @@ def near_duplicates(counts: Counter[str]) -> list[tuple[str, str]]:
     """
     established = _established(counts)
     sharing: dict[str, list[str]] = defaultdict(list)
-    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+    for label in sorted(filter(_is_name, counts), key=lambda label: (-counts[label], label)):
         for key in _keys(_plain(label)):
             sharing[key].append(label)
     meant: dict[str, str] = {}
@@ -39,6 +40,10 @@ def _established(counts: Counter[str]) -> set[str]:
     for label, number in counts.items():
         totals.update(dict.fromkeys(split[label], number))
     return {label for label in counts if all(len(one) == 1 or totals[one] > RATIO * counts[label] for one in split[label])}
+
+
+def _is_name(label: str) -> bool:
+    return len(label) <= _LONGEST
 
 
 def _plain(label: str) -> str:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.data.files import existing, read_lines
+from regard.data.stream import existing, open_lines
 from regard.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,11 +38,32 @@ def read_vectors(path: str | Path, max_vectors: int) -> tuple[list[str], ndarray
 
 def _lines(path: Path) -> Iterator[tuple[int, str, str]]:
     """(line number, word, numbers as text); the line of counts that word2vec and fastText begin with is passed over."""
-    for number, line in enumerate(read_lines(path), 1):
-        word, _, numbers = line.rstrip().partition(" ")
-        is_header = number == 1 and word.isdigit() and numbers.isdigit()
-        if word and not is_header:
-            yield number, word, numbers
+    width = 0
+    with open_lines(path) as lines:
+        for number, line in enumerate(lines, 1):
+            word, numbers = _parted(line.rstrip(), width)
+            is_header = number == 1 and word.isdigit() and numbers.isdigit()
+            if word and not is_header:
+                width = width or len(numbers.split())
+                yield number, word, numbers
+
+
+def _parted(line: str, width: int) -> tuple[str, str]:
+    """The word and its numbers; some words of GloVe's largest file have spaces in them."""
+    word, _, numbers = line.partition(" ")
+    if width and numbers.count(" ") >= width:
+        spaced, *last = line.rsplit(" ", width)
+        if not _is_number(spaced.rpartition(" ")[2]):
+            return spaced, " ".join(last)
+    return word, numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(text: str, path: Path, line: int) -> ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 KINDS = ("right", "boundary", "type", "both", "missed", "spurious")
@@ -26,7 +26,7 @@ def split_errors(gold: Sequence[Iterable[tuple]], predicted: Sequence[Iterable[t
     per_type: dict[str, Counter[str]] = defaultdict(Counter)
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
-        for kind, wanted, given in _errors(set(gold_spans), set(predicted_spans)):
+        for kind, wanted, given in errors_of(gold_spans, predicted_spans):
             per_type[(wanted or given)[0]][kind] += 1
             if kind == "type":
                 confusion[wanted[0]][given[0]] += 1
@@ -37,8 +37,14 @@ def split_errors(gold: Sequence[Iterable[tuple]], predicted: Sequence[Iterable[t
     }
 
 
-def _errors(gold: set[tuple], predicted: set[tuple]) -> Iterator[tuple[str, tuple, tuple]]:
-    """(kind, gold span, predicted span), () where there is none; takes the spans out of both sets."""
+def in_one_line(errors: Mapping[str, int]) -> str:
+    """Counts of the kinds of errors as a person reads them."""
+    return ", ".join(f"{errors[kind]:,} {kind}" for kind in KINDS if kind != "right")
+
+
+def errors_of(gold_spans: Iterable[tuple], predicted_spans: Iterable[tuple]) -> Iterator[tuple[str, tuple, tuple]]:
+    """Of one sentence: (kind, gold span, predicted span), () where there is none; right ones among them."""
+    gold, predicted = set(gold_spans), set(predicted_spans)
     for kind, fits in _PAIRED.items():
         pairs = [(wanted, given) for wanted in gold for given in predicted if fits(wanted, given)]
         for wanted, given in sorted(pairs, key=_closest_first):

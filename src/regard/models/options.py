@@ -76,7 +76,7 @@ class TaggerOptions:
         d_recurrent: width of each direction of the recurrent layer
         num_layers: recurrent layers
         mechanism: attention after the recurrent layer, a name of `regard list mechanisms`, or "none"
-        num_heads: its heads
+        num_heads: heads of that attention
         dropout: share of features hidden while training, the same at every word of a sentence
     """
 
@@ -99,9 +99,9 @@ class RoleOptions:
         d_indicator: width of the embedding that marks the predicate
         d_recurrent: width of each direction
         num_sentence_layers: recurrent layers before a predicate is marked; they find predicates too
-        num_layers: recurrent layers after
+        num_layers: recurrent layers after it is marked
         mechanism: attention after them, a name of `regard list mechanisms`, or "none"
-        num_heads: its heads
+        num_heads: heads of that attention
         dropout: share of features hidden while training, the same at every word of a sentence
         is_core_unique: at most one ARG0, one ARG1, ... a predicate (or A0, A1, ...)
     """

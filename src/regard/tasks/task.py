@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from regard.data.files import Files, find_files
+from regard.data.hub import folder_from_hub, is_data_set
+from regard.errors import InputError
+from regard.models.options import COUNT, POSITIVE, SHARE, require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +32,7 @@ class Training:
         batch_size: examples whose gradients are taken at once
         accumulate: batches whose gradients are added up before a step
         learning_rate: peak of the schedule: a short warm-up, then a cosine down to zero at the last step or the end of the time
-        weight_decay: of AdamW
+        weight_decay: weight decay of AdamW; more keeps weights smaller
         max_gradient_norm: longer gradients are shortened to this
         precision: bfloat16 (mixed with float32) or float32; auto is bfloat16 where the processor has instructions for it
         average_decay: the weights scored and kept are a running mean, with this share of the old; 0 keeps the last
@@ -44,6 +47,10 @@ class Training:
     max_gradient_norm: float = 5.0
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     average_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, max_epochs=COUNT, patience=POSITIVE, batch_size=POSITIVE, accumulate=POSITIVE, average_decay=SHARE)
+        require(self, learning_rate=COUNT, weight_decay=COUNT, max_gradient_norm=COUNT)
 
 
 class Encoder(Protocol):
@@ -70,6 +77,9 @@ class Task(ABC):
     unit: ClassVar[str] = "words"
     """What `Encoder.length` counts."""
 
+    reads_json: ClassVar[bool] = False
+    """Whether it reads the JSON lines that data sets of the hub are made into."""
+
     training: Training = field(default_factory=Training)
 
     @property
@@ -78,7 +88,12 @@ class Task(ABC):
         return 12
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
-        """Where the parts of the data are: in a folder, or named singly."""
+        """Where the parts of the data are: in a folder, named singly, or in a data set of the hub, which is fetched."""
+        if folder is not None and is_data_set(folder):
+            if not self.reads_json:
+                message = f"--data must be a folder of files that exists; {self.name} reads no data sets of the hub."
+                raise InputError(message, file=folder)
+            folder = str(folder_from_hub(folder))
         return find_files(folder, given)
 
     @abstractmethod
@@ -142,4 +157,8 @@ class Task(ABC):
 
     @abstractmethod
     def explain(self, encoder: Encoder, model: "Model", examples: Sequence[Any]) -> list["Picture"]:
-        """Where the model looks for each example."""
+        """Where the model looks for each example, and what it decided on."""
+
+    def worst_errors(self, run: Any, examples: Sequence[Any], predictions: Sequence[Any], most: int) -> list["Picture"]:
+        """Pictures of what `run` predicted wrongly and most surely, worst first, each with a note of what is right."""
+        return []

@@ -24,6 +24,7 @@ from regard.data.batching import Batches
 from regard.data.files import Files
 from regard.data.findings import Finding, raise_first_error
 from regard.errors import InputError
+from regard.metrics.errors import in_one_line
 from regard.tasks import folder as run_folder
 from regard.tasks.check import read_all
 from regard.tasks.folder import Run
@@ -34,6 +35,8 @@ from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
 
 HELD_OUT = 0.1
+NUM_ERRORS = 6
+"""Of the worst errors that the report of a training shows."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,11 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     log = _fit(run, data, out, terms)
     run_folder.save_weights(out, run.model.eval())
     split, examples = data.scored
+    predictions = run.predict(examples)
     result = {
         "task": task.name,
         "split": split,
-        **score(run, examples),
+        **task.score(examples, predictions),
         **({f"dev_{task.metric}": score(run, data.dev)[task.metric]} if split == "test" else {}),
         "train_seconds": round(log.seconds, 2),
         "examples_per_second": round(log.num_batches * task.training.batch_size / log.seconds, 1),
@@ -103,7 +107,8 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         "run": str(out),
     }
     pictures = task.explain(run.encoder, run.model, task.worth_showing(examples))
-    if pictures and pictures[0].layers:  # a model may have been asked to do without attention
+    pictures += task.worst_errors(run, examples, predictions, NUM_ERRORS)
+    if any(picture.layers for picture in pictures):  # a model may have been asked to do without attention
         result["report"] = str(out / run_folder.REPORT)
         write_report(run, pictures, out / run_folder.REPORT, result)
     run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -119,20 +124,27 @@ def write_report(
     run: Run,
     pictures: Sequence[Picture],
     path: Path,
-    result: dict[str, Any] | None = None,
+    result: Mapping[str, Any] = MappingProxyType({}),
     facts: Mapping[str, str] = MappingProxyType({}),
+    title: str = "where it looks",
 ) -> None:
-    """A page of where the model looks for each example."""
-    if not pictures[0].layers:
-        raise InputError("this model has no attention to look at: it was trained with --model.mechanism none.")
-    facts = dict(facts)
-    if result:
-        facts |= {
-            run.task.metric.removesuffix("_percent").replace("_", " "): f"{result[run.task.metric]:.2f} % on {result['split']}",
-            "training": f"{result['train_seconds']:,.0f} s",
-            "parameters": f"{result['parameters']:,}",
-        }
-    run_folder.write(path, render(pictures, title=f"regard · {run.task.name} · where it looks", facts=facts))
+    """A page of where the model looks for each example, or of what `title` says."""
+    run_folder.write(
+        path, render(pictures, title=f"regard · {run.task.name} · {title}", facts={**facts, **_facts(run, result)})
+    )
+
+
+def _facts(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
+    """Of a result of training or scoring, what a page should say of the whole."""
+    facts, metric = {}, run.task.metric
+    if metric in result:
+        where = result.get("split") or Path(result["file"]).name
+        facts[metric.removesuffix("_percent").replace("_", " ")] = f"{result[metric]:.2f} % on {where}"
+    if "errors" in result:
+        facts["errors"] = in_one_line(result["errors"])
+    if "train_seconds" in result:
+        facts |= {"training": f"{result['train_seconds']:,.0f} s", "parameters": f"{result['parameters']:,}"}
+    return facts
 
 
 def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run:

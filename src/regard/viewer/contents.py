@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -43,13 +44,17 @@ def _texts(picture: Picture, room: Room) -> dict[str, Any]:
     if picture.queries != picture.keys:
         texts["queries"] = picture.queries
     found: dict[str, Any] = {"queries": None, "image": None}
-    for name, own in texts.items():
-        none = Choice(0, list, f"The {name} themselves: tokens have their numbers only.")
-        found[name] = room.best(0.6, [Choice(0, partial(pack_texts, own)), none])
+    found |= {name: _text(name, own, room) for name, own in texts.items()}
+    found["texts"] = {name: _text(name, own, room) for name, own in picture.extras.texts.items()}
     if image is not None:
         none = Choice(0, lambda: None, "The image: its file is too large.")
         found["image"] = room.best(0.6, [Choice(0, image.to_json), none])
     return found
+
+
+def _text(name: str, own: Sequence[str], room: Room) -> Any:
+    none = Choice(0, list, f"The {name} themselves: tokens have their numbers only.")
+    return room.best(0.6, [Choice(0, partial(pack_texts, own)), none])
 
 
 def _described(layer: Layer) -> dict[str, Any]:

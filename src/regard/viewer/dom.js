@@ -11,8 +11,8 @@ function make(tag, attributes = {}, ...children) {
 
 const clamp = (value, least, most) => Math.max(least, Math.min(most, value));
 
-/** A token as it can be read: white space is made visible. */
-const shown = (token) => (token === "" ? "∅" : token.replace(/\n/g, "⏎").replace(/\s/g, "␣"));
+/** A token as it can be read: white space is made visible, but for a space between words. */
+const shown = (token) => (token === "" ? "∅" : token.replace(/\n/g, "⏎").replace(/[^\S ]|(?<!\S) | (?!\S)/g, "␣"));
 
 /** A number with three digits that count. */
 function digits(value) {

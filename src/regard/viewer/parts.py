@@ -32,6 +32,8 @@ MAPS = [
 LINES = [(0, FINE), (2048, FINE), (512, COARSE), (128, COARSE)]
 """(most cells of a line, 0 for one a token; levels), best first."""
 TOP_KEYS = (8, 4, 2, 1)
+WHOLE = 4096
+"""Cells of a layer, all heads together, that are never joined: they take no room."""
 
 OfLayer = tuple[dict[str, Any], list[dict[str, Any]]]
 """What is added to a layer, and to each of its heads."""
@@ -43,7 +45,8 @@ def maps(picture: Picture, room: Room) -> Part:
 
     def choice(merged: int, levels: int) -> Choice:
         near = "" if levels == FINE else f"Maps are kept to {100 * relative_error(levels):.0f} % of each weight"
-        lost = near + (f", {merged} × {merged} cells in one." if merged > 1 else "." if near else "")
+        joined = f", {merged} × {merged} cells in one where a layer has more than {WHOLE:,}." if merged > 1 else ""
+        lost = near + (joined or ("." if near else ""))
         size = sum(_map(layer).numel() for layer in picture.layers) // merged**2 * _bytes(levels)
         return Choice(size, _each(picture, lambda layer: _map_of(layer, merged, levels)), lost)
 
@@ -111,7 +114,9 @@ def _map(layer: Layer) -> Tensor:
 
 
 def _map_of(layer: Layer, merged: int, levels: int) -> OfLayer:
-    cells = merged_cells(_map(layer), layer, merged)
+    cells = _map(layer)
+    merged = 1 if cells.numel() <= WHOLE else merged
+    cells = merged_cells(cells, layer, merged)
     widths = [cell_width(length) * merged for length in layer.shape]
     sides = {"rows": cells.shape[1], "columns": cells.shape[2], "row_width": widths[0], "column_width": widths[1]}
     return sides, [{"map": pack(own, levels)} for own in cells] if cells.numel() else _without(layer)[1]

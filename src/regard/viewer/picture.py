@@ -59,6 +59,8 @@ class Extras:
     """Where the exact weights lie that were asked for: `Wanted.rectangles`."""
     example: int = 0
     """Which of a batch."""
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """More texts by name, for layers that read neither the queries nor the keys, such as a tokenizer's pieces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,8 @@ class Layer:
     """(queries, keys)."""
     heads: tuple[int, ...]
     texts: tuple[str, str]
-    """Which texts of the picture its queries and its keys are: "queries", "keys" (also where both are one), "" for neither."""
+    """Which texts of the picture its queries and its keys are: "queries", "keys" (also where both are one), one of its other
+    texts, "" for none."""
     first_query: int = 0
     roles: Sequence[str] = ()
     rectangles: Mapping[int, tuple[range, range]] = field(default_factory=dict)
@@ -137,6 +140,7 @@ class Picture:
         extras, given = extras or Extras(), list(keys if queries is None else queries)
         _check(extras, len(keys), len(given), len(labels))
         lengths = {"keys": len(keys)} if given == list(keys) else {"queries": len(given), "keys": len(keys)}
+        lengths |= {name: len(text) for name, text in extras.texts.items()}
         kept = [lens[name] for name in lens.layers if lens.calls(name)]
         layers = [Layer.of(reading, extras, lengths, (roles or {}).get(reading.layer, ())) for reading in kept]
         gates = {name: _map_of(value, extras.example) for name, value in lens.gates.items()}

@@ -61,7 +61,7 @@ function addQuestions(app) {
   app.sourceOf = async (l, h, mode) => sourceIn(mode === "beside" ? "this" : mode, ...(await app.runsOf(l, h)));
   app.tokens = (side) => {
     const name = app.now.layer.texts[side === "query" ? 0 : 1];
-    return name === "queries" ? app.now.queries : name === "keys" ? app.now.keys : [];
+    return name === "queries" ? app.now.queries : name === "keys" ? app.now.keys : app.now.texts[name] ?? [];
   };
   app.label = (side, index) => shown(app.tokens(side)[index] ?? String(index));
   app.imageOf = (side) => {
@@ -90,10 +90,12 @@ function addActions(app) {
     const ticket = ++app.loading, { picture, layer } = app.context();
     app.root.dataset.ready = "";
     if (!layer) return showNothing(app);
-    const [[own, other], keys, queries, labels] = await Promise.all(
-      [app.runsOf(state.layer, state.head), texts(picture.keys), texts(picture.queries), texts(picture.labels)]);
+    const names = Object.keys(picture.texts);
+    const [[own, other], keys, queries, labels, ...more] = await Promise.all([app.runsOf(state.layer, state.head),
+      ...[picture.keys, picture.queries, picture.labels, ...names.map((name) => picture.texts[name])].map(texts)]);
     if (ticket !== app.loading) return;
-    app.now = { picture, layer, head: own.head, known: own.known, runs: [own, other], keys, queries: queries ?? keys, labels };
+    app.now = { picture, layer, head: own.head, known: own.known, runs: [own, other], keys, queries: queries ?? keys, labels,
+      texts: Object.fromEntries(names.map((name, i) => [name, more[i]])) };
     if (isNew) {
       const { image } = picture;
       if (image && app.imageOf("key") && image.leading && app.imageOf("query")) state.token = { side: "query", index: 0 };

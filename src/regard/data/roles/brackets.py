@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from regard.data.findings import counted
 from regard.data.paragraphs import Line
 from regard.data.roles.propositions import PREDICATE, REST, field, shown
 from regard.data.sentence import Proposition
@@ -26,7 +27,8 @@ def rows_of(paragraph: Sequence[Line]) -> list[tuple[int, list[str]]]:
     width = len(rows[0][1])
     for number, row in rows:
         if len(row) != width:
-            raise InputError(f"this row must have {width} columns like the sentence's first, got {len(row)}.", line=number)
+            wanted = counted(width, "column")
+            raise InputError(f"this row must have {wanted} like the sentence's first, got {len(row)}.", line=number)
     return rows
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from regard.data.sentence import Sentence
-from regard.data.spans import Span, to_bioes
+from regard.data.spans import Span
 from regard.errors import InputError
 from regard.lens.attributions import of_attention, of_gradients
 from regard.lens.faithfulness import Example, Faithfulness, faithfulness
 from regard.lens.watch import watch
-from regard.models.blocks import positions_before
-from regard.models.words import PADDING, UNKNOWN
 from regard.tasks.folder import Run, predict_one
+from regard.tasks.ner.explain import probabilities
+from regard.tasks.occlusion import without
 
 
 def faithfulness_of_run(run: Run, sentences: Sequence[Sentence], *, max_examples: int = 50, **options: Any) -> Faithfulness:
@@ -37,40 +37,19 @@ def examples_of(run: Run, sentences: Sequence[Sentence]) -> Iterator[Example]:
 def example_of(run: Run, sentence: Sentence, span: Span) -> Example:
     """One entity that was found: its score is the probability of its tags, p = Z(these tags here) / Z of the CRF.
 
-    A word is taken away by the unknown word without letters. The prediction is made at the words of the entity.
+    A word is taken away as `occlusion.without` does it. The prediction is made at the words of the entity. Attention is that
+    of the tagger, between words; a pretrained encoder's, between pieces, is not among it.
     """
     model: Any = run.model
-    encoder: Any = run.encoder
+    if model.attention is None:
+        raise InputError("the tagger has no attention: it was trained with --model.mechanism none.")
     model.eval()
-    device = next(model.parameters()).device
-    batch = {name: x.to(device) for name, x in encoder.collate([Sentence(sentence.tokens)]).items()}
-    names = to_bioes([span], len(sentence.tokens))[span.start : span.stop]
-    score = _score(model, batch, span.start, [encoder.tags.index(name) for name in names])
-    with torch.no_grad(), watch(model, ["mass_received"], keep_calls=True) as lens:
-        model(batch)
-    attributions = of_attention(lens, range(span.start, span.stop))
-    kept = torch.ones(1, len(sentence.tokens), dtype=torch.bool)
-    return Example(score, attributions | of_gradients(model.read, lambda: score(kept)))
 
-
-def _score(model: Any, batch: dict[str, Tensor], start: int, tags: list[int]) -> Callable[[Tensor], Tensor]:
     def score(kept: Tensor) -> Tensor:
-        given = _without(batch, kept.to(batch["words"].device))
-        emissions = model(given)
-        is_token = positions_before(given["lengths"], emissions.shape[1])
-        rows = torch.arange(len(kept), device=emissions.device)
-        wanted = torch.tensor(tags, device=emissions.device).expand(len(kept), -1)
-        return model.crf.span_probability(emissions, is_token, rows, torch.full_like(rows, start), wanted)
+        return probabilities(run, [span], without(run, sentence, kept))[:, 0]
 
-    return score
-
-
-def _without(batch: dict[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
-    """A batch of one sentence, once for each mask."""
-    given = {name: x.expand(len(kept), *x.shape[1:]) for name, x in batch.items()}
-    return {
-        "words": given["words"].where(kept, UNKNOWN),
-        "affixes": given["affixes"].where(kept[..., None], UNKNOWN),
-        "characters": given["characters"].where(kept[..., None], PADDING),
-        "lengths": given["lengths"],
-    }
+    kept = torch.ones(1, len(sentence.tokens), dtype=torch.bool)
+    with torch.no_grad(), watch(model, ["mass_received"], layers="attention*", keep_calls=True) as lens:
+        model(without(run, sentence, kept))
+    attributions = of_attention(lens, range(span.start, span.stop))
+    return Example(score, attributions | of_gradients(model.read, lambda: score(kept)))

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from regard.data.entities import parse_entities, read_entities
 from regard.data.files import Files
 from regard.data.findings import Finding, raise_first_error
-from regard.data.quality import Labelled, check_parts
+from regard.data.quality import Fact, Labelled, check_parts
 from regard.data.sentence import Sentence
 from regard.data.spans import Span, to_bio
 from regard.errors import InputError
+from regard.metrics.errors import KINDS, split_errors
 from regard.metrics.spans import score_spans
 from regard.models.options import EncoderOptions, TaggerOptions, WordOptions
+from regard.tasks.excerpt import excerpt
 from regard.tasks.task import Encoder, Task
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Ner(Task):
 
     name: ClassVar[str] = "ner"
     metric: ClassVar[str] = "f1_percent"
+    reads_json: ClassVar[bool] = True
 
     words: WordOptions = field(default_factory=WordOptions)
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
@@ -55,7 +58,10 @@ class Ner(Task):
         return check_parts(files, labelled, self.encoder.max_pieces)
 
     def labelled(self, examples: Sequence[Sentence]) -> list[Labelled]:
-        return [Labelled(one.tokens, tuple(span.type for span in one.spans), one.line, tuple(one.spans)) for one in examples]
+        return [
+            Labelled(one.tokens, tuple(span.type for span in one.spans), one.line, tuple(Fact(*span) for span in one.spans))
+            for one in examples
+        ]
 
     def describe(self, examples: Sequence[Sentence]) -> dict[str, Any]:
         entities = Counter(span.type for sentence in examples for span in sentence.spans)
@@ -111,7 +117,9 @@ class Ner(Task):
         return record
 
     def score(self, examples: Sequence[Sentence], predictions: Sequence[list[Span]]) -> dict[str, Any]:
-        return score_spans([sentence.spans for sentence in examples], predictions)
+        gold = [sentence.spans for sentence in examples]
+        errors = split_errors(gold, predictions)
+        return {**score_spans(gold, predictions), "errors": {kind: errors[kind] for kind in KINDS}}
 
     def read_input(self, lines: list[str]) -> list[Sentence]:
         sentences, findings = parse_entities(lines, Path("input"), labelled=False)
@@ -126,36 +134,32 @@ class Ner(Task):
             "entities": _entities(example, prediction),
         }
 
+    def worth_showing(self, examples: Sequence[Sentence]) -> Sequence[Sentence]:
+        return [example for example in examples if example.spans][:12] or examples[:12]
+
     def faithfulness(self, run: Any, examples: Sequence[Sentence], most: int) -> dict[str, str]:
         from regard.tasks.ner.faithfulness import faithfulness_of_run
 
         try:
             return faithfulness_of_run(run, examples, max_examples=most).facts()
-        except InputError as reason:  # no entity was found
+        except InputError as reason:  # no entity was found, or there is no attention
             return {"faithfulness": f"not tested: {reason}"}
 
     def explain(self, encoder: Any, model: "Model", examples: Sequence[Sentence]) -> list["Picture"]:
-        from regard.lens.watch import watch
-        from regard.tasks.folder import predict_one
-        from regard.viewer.report import Picture
+        from regard.tasks.folder import Run
+        from regard.tasks.ner.explain import picture
 
-        pictures = []
-        for example in examples:
-            with watch(model) as lens:
-                spans = predict_one(self, encoder, model, example)
-            tags = to_bio(spans, len(example.tokens))
-            found = ", ".join(f"{' '.join(example.tokens[start:stop])} → {kind}" for kind, start, stop in spans)
-            pictures.append(Picture.of(lens, " ".join(example.tokens), example.tokens, note=found or "no entity", labels=tags))
-        return pictures
+        run = Run(self, encoder, model)
+        return [picture(run, example) for example in examples]
+
+    def worst_errors(
+        self, run: Any, examples: Sequence[Sentence], predictions: Sequence[list[Span]], most: int
+    ) -> list["Picture"]:
+        from regard.tasks.ner.explain import worst_errors
+
+        return worst_errors(run, examples, predictions, most)
 
 
 def _entities(example: Sentence, spans: Sequence[Span]) -> list[dict[str, Any]]:
     """Each with its tokens' numbers, and where the tokens were cut from a text, with its place in it in characters."""
-    found = []
-    for kind, start, stop in spans:
-        entity: dict[str, Any] = {"type": kind, "start": start, "end": stop, "text": " ".join(example.tokens[start:stop])}
-        if example.text is not None and example.offsets is not None:
-            first, last = example.offsets[start][0], example.offsets[stop - 1][1]
-            entity |= {"text": example.text[first:last], "start_character": first, "end_character": last}
-        found.append(entity)
-    return found
+    return [{"type": kind, "start": start, "end": stop, **excerpt(example, start, stop)} for kind, start, stop in spans]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from regard.data.files import Files
 from regard.data.findings import Finding
-from regard.data.quality import Labelled, check_parts
+from regard.data.quality import Fact, Labelled, check_parts
 from regard.data.roles import read_roles
 from regard.data.sentence import Proposition, RoleSentence
 from regard.errors import InputError
@@ -73,7 +73,7 @@ class Srl(Task):
                 sentence.tokens,
                 tuple(argument.type for one in sentence.propositions or () for argument in one.arguments),
                 sentence.line,
-                sentence.propositions,
+                tuple(fact for one in sentence.propositions or () for fact in _facts(one)),
             )
             for sentence in examples
         ]
@@ -169,13 +169,20 @@ class Srl(Task):
     ) -> list["Picture"]:
         from regard.tasks.srl.explain import worst_errors
 
-        said = [_asked(example, prediction) for example, prediction in zip(examples, predictions, strict=True)]
+        gold = [_places(example.propositions or ()) for example in examples]
+        said = [prediction.at(places) for places, prediction in zip(gold, predictions, strict=True)]
         return worst_errors(run, examples, said, most)
 
 
 def _asked(example: RoleSentence, prediction: Roles) -> list[Proposition]:
     """Of the predicates that were given; of those that were found where nobody gave any."""
     return prediction.at(prediction.found if example.propositions is None else _places(example.propositions))
+
+
+def _facts(one: Proposition) -> list[Fact]:
+    """Its sense and its arguments."""
+    sense = Fact(one.sense or "a predicate", one.predicate, one.predicate + 1, one.predicate)
+    return [sense, *(Fact(*argument, one.predicate) for argument in one.arguments)]
 
 
 def _places(propositions: Iterable[Proposition]) -> list[int]:

@@ -1,0 +1,71 @@
+"""What can be given to find roles in."""
+
+import pytest
+
+from regard.errors import InputError
+from regard.tasks.srl.inputs import read_lines
+
+CONLLU = [
+    "# text = Ada fell.",
+    "1\tAda\tAda\tPROPN\t_\t_\t2\tnsubj\t_\t_",
+    "2\tfell\tfall\tVERB\t_\t_\t0\troot\t_\tSpaceAfter=No",
+]
+CONLLU += ["3\t.\t.\tPUNCT\t_\t_\t2\tpunct\t_\t_", ""]
+PLUS = [
+    "# global.columns = ID FORM UP:PRED UP:ARGHEADS UP:ARGSPANS",
+    "1\tAda\t_\t_\t_",
+    "2\tfell\tfall.01\tARG1:1\tARG1:1-1",
+    "",
+]
+
+
+def test_raw_text_is_cut_into_words_whose_places_are_kept():
+    first, second = read_lines(["Ada fell.", "", "Then she got up"])
+    assert first.tokens == ("Ada", "fell", ".")
+    assert (first.text, first.offsets, first.line) == ("Ada fell.", ((0, 3), (4, 8), (8, 9)), 1)
+    assert first.propositions is None
+    assert (second.tokens, second.line) == (("Then", "she", "got", "up"), 3)
+
+
+def test_json_lines_may_have_tokens_or_a_text_and_predicates_or_none():
+    lines = [
+        '{"tokens": ["Ada", "fell"]}',
+        '{"text": "Ada fell"}',
+        '{"tokens": ["Ada", "fell"], "predicates": [{"predicate": 1}]}',
+    ]
+    tokens, text, given = read_lines(lines)
+    assert tokens.tokens == text.tokens == given.tokens == ("Ada", "fell")
+    assert (tokens.propositions, text.propositions) == (None, None)
+    assert (text.text, text.offsets) == ("Ada fell", ((0, 3), (4, 8)))
+    assert [one.predicate for one in given.propositions] == [1]
+
+
+def test_conllu_without_roles_gives_words_and_lemmas():
+    (sentence,) = read_lines(CONLLU)
+    assert sentence.tokens == ("Ada", "fell", ".")
+    assert sentence.lemmas == ("Ada", "fall", ".")
+    assert (sentence.propositions, sentence.text, sentence.offsets[2]) == (None, "Ada fell.", (8, 9))
+    (without_roles,) = read_lines(["# global.columns = ID FORM", "1\tAda", "2\tfell", ""])
+    assert (without_roles.propositions, without_roles.lemmas) == (None, None)
+
+
+def test_a_file_with_roles_gives_its_predicates():
+    (sentence,) = read_lines(PLUS)
+    assert [(one.predicate, one.sense) for one in sentence.propositions] == [(1, "fall.01")]
+    (columns,) = read_lines(["Ada - (A1*)", "fell fall (V*)"])
+    assert [one.predicate for one in columns.propositions] == [1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["{nope"], "this must be JSON"),
+        (['{"text": "fine"}', '{"phrase": "x"}'], "'tokens' or 'words' must be given"),
+        (['{"text": "fine"} more'], "a line must hold one JSON object"),
+        ([*CONLLU[:2], "3\tfell" + "\t_" * 8], "ids must count 1, 2, 3 in order"),
+        ([*PLUS[:2], "2\tfell\tfall.01\tARG1:9\tARG1:9-9"], "must begin at a token from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_read_is_told(lines, message):
+    with pytest.raises(InputError, match=message):
+        read_lines(lines)
