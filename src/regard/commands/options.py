@@ -1,0 +1,71 @@
+"""What several commands share: their parsers, the data they take, what they say."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+
+from regard.catalog import TASKS, load
+from regard.errors import InputError
+from regard.listing import LISTS
+
+
+class Help(DefaultHelpFormatter):
+    """Each option with its default, where it has one; the names of Python's types say nothing to a person."""
+
+    def _get_type_str(self, action: Any) -> None:
+        return None
+
+    def _get_help_string(self, action: Any) -> str:
+        said = super()._get_help_string(action)
+        is_nothing = action.default is None or action.default is False or action.default == ""
+        return said.removesuffix(" (default: %(default)s)") if is_nothing else said
+
+
+def parser_of(name: str, command: Any) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"regard {name}", description=command.__doc__, formatter_class=Help)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line")
+    return parser
+
+
+def add_data(parser: ArgumentParser, task_kind: Any) -> None:
+    hub = "; or a data set of the Hugging Face hub: owner/name or owner/name:config" if task_kind.reads_json else ""
+    what = f"folder with train, dev and test files, of any ending (.gz and .zip too){hub}"
+    parser.add_argument("--data", type=str | None, default=None, metavar="DIR", help=what)
+    for split in ("train", "dev", "test"):
+        parser.add_argument(
+            f"--{split}", type=str | None, default=None, metavar="FILE", help=f"the {split} file, instead of the one in --data"
+        )
+
+
+def singly(options: Namespace) -> dict[str, str | None]:
+    return {split: options[split] for split in ("train", "dev", "test")}
+
+
+def take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:
+    """The task class and the rest; a task is a name of the catalog or an import path."""
+    if not arguments or arguments[0].startswith("-"):
+        if {"-h", "--help"} & set(arguments):
+            print(f"usage: regard {command} TASK [options]\n")
+            for name, line in LISTS["tasks"]().items():
+                print(f"  {name:<6} {line}")
+            print(f"\nEach has options of its own: regard {command} {next(iter(TASKS))} --help.")
+            raise SystemExit(0)
+        raise InputError(
+            f"regard {command} needs a task first: regard {command} {next(iter(TASKS))} ... Tasks: {', '.join(TASKS)}."
+        )
+    return load(TASKS, arguments[0]), arguments[1:]
+
+
+def input_lines(source: str) -> list[str]:
+    from regard.data.files import existing, read_lines, split_lines
+
+    return split_lines(sys.stdin.buffer.read(), "standard input") if source == "-" else read_lines(existing(source))
+
+
+def say(options: Namespace, *lines: str) -> None:
+    """What a person reads; with --json it goes to standard error, so that the last line of output is the result."""
+    for line in lines:
+        print(line, file=sys.stderr if options.json else sys.stdout)

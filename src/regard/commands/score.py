@@ -1,0 +1,104 @@
+"""Using a trained run from the command line: its scores and its predictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from regard.commands.options import parser_of, say
+from regard.errors import InputError
+
+
+def evaluate(arguments: list[str]) -> dict[str, Any]:
+    """Score a trained run on a file, or on the test file of a folder."""
+    parser = parser_of("evaluate", evaluate)
+    parser.add_argument("run", type=str, help="run folder")
+    parser.add_argument("--data", type=str, required=True, help="a file, or a folder with a test file")
+    parser.add_argument(
+        "--errors", type=str | None, default=None, help="a page to write: the worst errors, and where it looked"
+    )
+    parser.add_argument("--num-errors", type=PositiveInt, default=30, help="how many of them")
+    options = parser.parse_args(arguments)
+    from regard.data.findings import raise_first_error
+    from regard.tasks.folder import load_run
+
+    run = load_run(options.run)
+    path = _scored_file(run.task, options.data)
+    examples, findings = run.task.read(path)
+    raise_first_error(findings)
+    predictions = run.predict(examples)
+    result = {"task": run.task.name, "file": str(path), **run.task.score(examples, predictions)}
+    say(options, *score_lines(result, run.task.metric))
+    if options.errors:
+        from regard.train.run import write_report
+
+        pictures = run.task.worst_errors(run, examples, predictions, int(options.num_errors))
+        write_report(run, pictures, Path(options.errors), result, title=f"the {len(pictures)} worst errors, worst first")
+        result["report"] = options.errors
+        say(options, f"report  {options.errors}")
+    return result
+
+
+def _scored_file(task: Any, given: str) -> Path:
+    """The file itself, or a folder's test file, or else its dev file."""
+    path = Path(given)
+    if path.is_dir():
+        files = task.files(given, {})
+        if files.test is None and files.dev is None:
+            raise InputError("the folder must hold a test or a dev file.", file=path)
+        path = files.test or files.dev
+    elif not path.is_file():
+        raise InputError("there is no such file or folder.", file=path)
+    return path
+
+
+def predict(arguments: list[str]) -> dict[str, Any]:
+    """Predict: one JSON object a line on standard output."""
+    parser = parser_of("predict", predict)
+    parser.add_argument("run", type=str, help="run folder")
+    parser.add_argument("--input", type=str, required=True, help="a file, or - for standard input: text, JSON lines or columns")
+    parser.add_argument(
+        "--n-best", type=NonNegativeInt, default=0, help="so many readings of each, and how sure each entity is"
+    )
+    options = parser.parse_args(arguments)
+    from regard.data.stream import open_lines
+    from regard.tasks.folder import load_run
+    from regard.tasks.prediction import predict_lines
+    from regard.tasks.progress import Progress
+
+    run, encode, count = load_run(options.run), json.JSONEncoder(ensure_ascii=False).encode, 0
+    with open_lines(options.input) as lines, Progress(run.task.unit, is_quiet=options.json) as progress:
+        for examples, results in predict_lines(run, lines, int(options.n_best)):
+            print("\n".join(map(encode, results)), flush=True)
+            count += len(examples)
+            progress.add(sum(map(run.encoder.length, examples)), lines.share)
+    return {"task": run.task.name, "num_predictions": count}
+
+
+def score_lines(result: dict[str, Any], metric: str) -> list[str]:
+    """A table: the score overall, then of each type or locale."""
+    from regard.metrics.errors import in_one_line
+
+    where = result.get("split") or result.get("file")
+    lines = [f"{_named(metric)} on {where}: {result[metric]:.2f} %"]
+    others = [name for name in result if name.endswith("_percent") and name not in (metric, f"dev_{metric}")]
+    if others:
+        lines.append("  ".join(f"{_named(name)} {result[name]:.2f}" for name in others))
+    for name, value in next((result[key] for key in result if key.startswith("per_")), {}).items():
+        if isinstance(value, dict):
+            figures = "  ".join(
+                f"{key.removesuffix('_percent')} {value[key]:6.2f}" for key in value if key.endswith("_percent")
+            )
+            lines.append(f"  {name:<20} {figures}  of {value['num_gold']}")
+        else:
+            lines.append(f"  {name:<20} {value:6.2f}")
+    if "errors" in result:
+        lines.append(f"errors  {in_one_line(result['errors'])}")
+    return lines
+
+
+def _named(key: str) -> str:
+    return key.removesuffix("_percent").replace("_", " ")
