@@ -27,6 +27,12 @@ def test_raw_text_is_cut_into_words_whose_places_are_kept():
     assert (second.tokens, second.line) == (("Then", "she", "got", "up"), 3)
 
 
+def test_a_line_of_raw_text_is_cut_into_its_sentences():
+    found = read_lines(["Ada fell. J. Smith helped her up! Why?"])
+    assert [sentence.text for sentence in found] == ["Ada fell.", "J. Smith helped her up!", "Why?"]
+    assert [sentence.line for sentence in found] == [1, 1, 1]
+
+
 def test_json_lines_may_have_tokens_or_a_text_and_predicates_or_none():
     lines = [
         '{"tokens": ["Ada", "fell"]}',

@@ -12,7 +12,7 @@ from regard.data.findings import raise_first_error
 from regard.data.json_values import decoded
 from regard.data.roles import FORMATS, jsonl, parse_roles
 from regard.data.sentence import RoleSentence
-from regard.data.words import sentence_from_text
+from regard.data.words import sentence_from_text, sentences_of
 from regard.errors import InputError
 
 INPUT = Path("input")
@@ -25,7 +25,8 @@ def read_lines(lines: Sequence[str]) -> list[RoleSentence]:
     elif conllu.is_format(lines) and not any("UP:PRED" in line for line in lines if names_columns(line)):
         return _words(lines)
     elif not any(module.is_format(lines) for module in FORMATS.values()):
-        return [_from_text(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+        # a sentence is read once for each of its predicates: the work grows with the square of its length
+        return [_from_text(text, number) for number, line in enumerate(lines, 1) for text, _, _ in sentences_of(line)]
     sentences, findings = parse_roles(lines, INPUT)
     raise_first_error(findings)
     return sentences
