@@ -119,6 +119,7 @@ def test_what_may_be_a_data_set(datasets, tmp_path, monkeypatch):
     assert not any(map(is_data_set, ("nowhere", "/owner/name", "./name", "a/b/c", "../name", "owner/name:", "")))
     (tmp_path / "owner" / "name").mkdir(parents=True)
     assert not is_data_set("owner/name")
+    assert not is_data_set("owner/nmae")  # a folder's name mistyped is not told to the hub
     assert is_data_set(saved(datasets, tmp_path / "set"))
     assert is_data_set(saved(datasets, tmp_path / "one", splits=()))
 

@@ -25,12 +25,15 @@ _MARKS = ("dataset_dict.json", "state.json")
 
 
 def is_data_set(name: str) -> bool:
-    """Is it a folder that `datasets` saved, or, where there is nothing of that name here, may it be an id of the hub?"""
+    """Is it a folder that `datasets` saved, or, where there is nothing of that name here, may it be an id of the hub?
+
+    Not where a folder `owner` is here: then `owner/name` is a slip of the pen, and nobody's to know.
+    """
     path = Path(name)
     with told(path):
         if path.exists():
             return any((path / mark).is_file() for mark in _MARKS)
-    return _ID.fullmatch(name) is not None
+    return _ID.fullmatch(name) is not None and not path.parent.is_dir()
 
 
 def folder_from_hub(id: str, cache: Path | None = None) -> Path:
