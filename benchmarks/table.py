@@ -22,7 +22,7 @@ PLAIN = "the same encoder with a linear head in transformers"
 TAGGING = {  # file: (task and how, data, what stands beside it: measured on two cores or published)
     "entities_btc_en": ("`ner`, from scratch", BTC, "spaCy 3.8 from scratch: 64.1 in 336 s"),
     "tagging_ner_btc_en_encoder": ("`ner`, on a 22.7 M encoder", BTC, f"{PLAIN}: 75.9 in 780 s"),
-    "entities_wnut17_en": ("`ner`, from scratch", WNUT, "spaCy 3.8 from scratch: 17.4 in 202 s"),
+    "tagging_ner_wnut17_en": ("`ner`, from scratch", WNUT, "spaCy 3.8 from scratch: 17.4 in 202 s"),
     "tagging_ner_wnut17_en_glove": ("`ner`, GloVe vectors", WNUT, "UH-RiTUAL, word vectors: 41.9"),
     "tagging_ner_wnut17_en_encoder": ("`ner`, on a 22.7 M encoder", WNUT, f"{PLAIN}: 44.5 in 780 s"),
     "tagging_ner_uner_da_ddt": ("`ner`, from scratch", DDT, "XLM-R large: 82.7"),
@@ -49,6 +49,7 @@ def rows() -> list[str]:
         seeds = "1 seed" if len(result["runs"]) == 1 else f"{f1['min']:.1f}–{f1['max']:.1f}, {len(result['runs'])} seeds"
         figure = f"{f1['median']:.1f} F1 ({seeds}) in {seconds['median']:.0f} s"
         lines.append(f"| {how}, two cores | {data}, test | {link(name, figure)} | {beside} |")
+    lines += tagging_speed()
     demo = RESULTS / "demo.json"
     if demo.exists():
         result = json.loads(demo.read_text())
@@ -63,6 +64,25 @@ def rows() -> list[str]:
                 lines.append(
                     f"| attention on {where} | causal {case} | {link(path.stem, figure)} | [more](docs/performance.md) |"
                 )
+    return lines
+
+
+def tagging_speed() -> list[str]:
+    """Words a second, beside the peer that was measured in the same run."""
+    lines = []
+    predicting, tuning = RESULTS / "tagging_speed.json", RESULTS / "finetune.json"
+    if predicting.exists():
+        result = json.loads(predicting.read_text())
+        ours, peer = (result[name]["words_per_second"]["median"] for name in ("regard", "spacy"))
+        figure = f"{ours:,.0f} words/s, {result['regard_over_spacy']:.1f} times the peer"
+        where = "`ner` predicts, from scratch, two cores"
+        lines.append(f"| {where} | {BTC}, all | {link(predicting.stem, figure)} | spaCy 3.8: {peer:,.0f} words/s |")
+    if tuning.exists():
+        result = json.loads(tuning.read_text())
+        ours, peer = (result[f"{name}_words_per_second"]["median"] for name in ("regard", "transformers"))
+        figure = f"{ours:,.0f} words/s, {result['ratio']['median']:.1f} times the peer"
+        where = "`ner` trains a 22.7 M encoder, two cores"
+        lines.append(f"| {where} | {BTC} | {link(tuning.stem, figure)} | plain transformers loop: {peer:,.0f} words/s |")
     return lines
 
 
