@@ -115,8 +115,13 @@ def test_the_scale_of_colours_turns_by_a_click_and_by_a_key(page):
 
 
 def test_dark_mode_turns_the_map_round(page, lens):
+    light = pixels(page)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function("getComputedStyle(document.body).backgroundColor === 'rgb(19, 22, 27)'")
+    for _ in range(100):  # the maps are painted anew a moment after the styles have changed
+        if not torch.equal(pixels(page), light):
+            break
+        page.wait_for_timeout(50)
     assert rises(pixels(page).flatten(), lens[0].statistics.block_map[0, 0].flatten())
     assert page.evaluate("getComputedStyle(document.querySelector('.regard')).color") == "rgb(229, 232, 236)"
 
