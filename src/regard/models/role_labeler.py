@@ -78,7 +78,13 @@ class RoleLabeler(Model):
             self.norm = nn.LayerNorm(d_model)
         self.find = nn.Linear(d_sentence, 1)
         self.tell_sense = nn.Linear(d_model, sizes.senses)
-        self.emit: nn.Module = nn.Linear(d_model, 1 + 2 * sizes.labels)
+        self.before_tags: nn.Module = nn.Identity()
+        self.emit = nn.Linear(d_model, 1 + 2 * sizes.labels)
+
+    @property
+    def label_bias(self) -> Float[Tensor, " labels"]:
+        """What is added to the score of each tag but the first, which is "outside"."""
+        return self.emit.bias[1:]
 
     @abstractmethod
     def read_rows(self, batch: Batch, choose: Choice) -> tuple[Tensor, Rows, Float[Tensor, "propositions length features"]]:
@@ -145,7 +151,7 @@ class RoleLabeler(Model):
         x = self.read_marked(states, self.indicator(is_predicate), lengths)
         if self.attention is not None:
             x = self.norm(x + self.attention(x, mask=padding(lengths, lengths)))
-        return self.emit(x), self.tell_sense(x[rows, predicates])
+        return self.emit(self.before_tags(x)), self.tell_sense(x[rows, predicates])
 
     def _decode(self, scores: Tensor, lengths: Tensor) -> list[list[int]]:
         scores = scores.float().log_softmax(-1)
@@ -220,7 +226,7 @@ class DocumentRoleLabeler(RoleLabeler):
         super().__init__(read, d_model, d_model, sizes, options)
         num_layers = max(1, options.num_sentence_layers + options.num_layers)
         self.recurrent = nn.LSTM(read.width + options.d_indicator, d_model, num_layers, batch_first=True)
-        self.emit = nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU(), self.emit)
+        self.before_tags = nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU())
 
     def read_rows(self, batch: Batch, choose: Choice) -> tuple[Tensor, Rows, Tensor]:
         states = self.dropout(self.read(batch))

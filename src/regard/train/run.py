@@ -92,6 +92,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     seed_everything(terms.seed, verbose=False)
     run = _start(task, files, data, out, terms)
     log = _fit(run, data, out, terms)
+    task.settle(run, data.dev)
     run_folder.save_weights(out, run.model.eval())
     split, examples = data.scored
     predictions = run.predict(examples)

@@ -15,9 +15,10 @@ from regard.data.spans import Span, to_bio
 from regard.errors import InputError
 from regard.metrics.errors import KINDS, split_errors
 from regard.metrics.spans import score_spans
-from regard.models.options import EncoderOptions, TaggerOptions, WordOptions
+from regard.models.options import TaggerOptions
 from regard.tasks.excerpt import excerpt
-from regard.tasks.task import Encoder, Task
+from regard.tasks.tagging import Tagging
+from regard.tasks.task import Encoder
 
 if TYPE_CHECKING:
     from regard.models.model import Model
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ner(Task):
+class Ner(Tagging):
     """Named entities: words, letters → BiLSTM → attention → CRF; strict span F1.
 
     Args:
@@ -39,8 +40,6 @@ class Ner(Task):
     metric: ClassVar[str] = "f1_percent"
     reads_json: ClassVar[bool] = True
 
-    words: WordOptions = field(default_factory=WordOptions)
-    encoder: EncoderOptions = field(default_factory=EncoderOptions)
     model: TaggerOptions = field(default_factory=TaggerOptions)
 
     @property
@@ -96,11 +95,6 @@ class Ner(Task):
             torch.tensor([may_follow(tag, "") for tag in tags]),
         )
         return Tagger(encoder.reading.build(self.words, self.encoder), self.model, crf, encoder.places)
-
-    def load_pretrained(self, model: Any) -> None:
-        from regard.tasks.reading import load_pretrained
-
-        load_pretrained(model.read, self.words, self.encoder)
 
     def decode(self, encoder: Any, example: Sentence, raw: Any) -> list[Span]:
         return encoder.spans(raw)

@@ -13,9 +13,10 @@ from regard.data.roles import read_roles
 from regard.data.sentence import Proposition, RoleSentence
 from regard.errors import InputError
 from regard.metrics.roles import score_predicates, score_roles
-from regard.models.options import EncoderOptions, RoleOptions, WordOptions
+from regard.models.options import RoleOptions
 from regard.tasks.excerpt import excerpt
-from regard.tasks.task import Encoder, Task, Training
+from regard.tasks.tagging import Tagging
+from regard.tasks.task import Encoder, Training
 
 if TYPE_CHECKING:
     from regard.models.model import Model
@@ -35,7 +36,7 @@ class Roles(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Srl(Task):
+class Srl(Tagging):
     """Semantic roles: words → LSTM → attention → a role for each word and predicate; argument F1 as srl-eval has it.
 
     Args:
@@ -49,8 +50,6 @@ class Srl(Task):
     metric: ClassVar[str] = "f1_percent"
 
     training: Training = field(default_factory=lambda: Training(batch_size=24, learning_rate=1.5e-3))
-    words: WordOptions = field(default_factory=WordOptions)
-    encoder: EncoderOptions = field(default_factory=EncoderOptions)
     model: RoleOptions = field(default_factory=RoleOptions)
 
     @property
@@ -107,11 +106,6 @@ class Srl(Task):
         read = encoder.reading.build(self.words, self.encoder)
         kind = {"deep": DeepRoleLabeler, "document": DocumentRoleLabeler}[self.model.name]
         return kind(read, RoleSizes(len(encoder.labels), max(1, len(encoder.senses)), encoder.core), self.model)
-
-    def load_pretrained(self, model: Any) -> None:
-        from regard.tasks.reading import load_pretrained
-
-        load_pretrained(model.read, self.words, self.encoder)
 
     def decode(self, encoder: Any, example: RoleSentence, raw: Any) -> Roles:
         return Roles(raw.found, encoder.decode(example, raw))
