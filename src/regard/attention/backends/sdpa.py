@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 DENSE_MASK_LIMIT = 512 * 512
 """Cells of a written-out mask above which tiles that skip the empty part are faster than a dense mask."""
 
+SMALL_MATRIX = 128 * 128
+"""Cells up to which half precision is trained on a CPU without the fused kernel."""
+
 
 def refusal(call: Call) -> str:
     if reason := dots.refusal(call):
@@ -68,7 +71,7 @@ def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor,
     if mask != everything and (bias is not None or mask != causal):
         allowed = mask.write((query.shape[0], query.shape[1]), range(query.shape[2]), range(key.shape[2]), query.device)
         allowed = allowed if bias is None else bias.masked_fill(~allowed, float("-inf"))
-    with _kernels(query, is_masked=allowed is not None):
+    with _kernels(query, key.shape[2], is_masked=allowed is not None):
         return F.scaled_dot_product_attention(
             query,
             key,
@@ -80,16 +83,23 @@ def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor,
         )
 
 
-def _kernels(query: Tensor, is_masked: bool) -> AbstractContextManager[Any]:
-    """Which of PyTorch's kernels may serve half precision on a GPU.
+def _kernels(query: Tensor, num_keys: int, is_masked: bool) -> AbstractContextManager[Any]:
+    """Which of PyTorch's kernels may serve half precision.
+
+    On a CPU the backward of the fused one takes five times as long as products and a softmax where the matrix is small (seen
+    with PyTorch 2.13 below 200 keys); those too sum in float32.
 
     On a Hopper GPU cuDNN's is the fastest. It is kept away from written masks: a row that may look at nothing comes out of it
     as noise (seen with PyTorch 2.11, cuDNN 9).
     """
-    if query.device.type != "cuda" or query.dtype == torch.float32 or torch.compiler.is_compiling():
+    if query.dtype in (torch.float32, torch.float64) or torch.compiler.is_compiling():
         return nullcontext()
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
+    if query.device.type == "cpu" and query.requires_grad and query.shape[2] * num_keys <= SMALL_MATRIX:
+        return sdpa_kernel(SDPBackend.MATH)
+    if query.device.type != "cuda":
+        return nullcontext()
     if is_masked:
         return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
     if torch.cuda.get_device_capability(query.device) != (9, 0):
