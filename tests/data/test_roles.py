@@ -131,6 +131,41 @@ def test_columns_before_the_brackets_are_told_apart(rows, senses):
     assert [one.sense for one in sentence.propositions] == senses
 
 
+@pytest.mark.parametrize(
+    ("rows", "line", "message"),
+    [
+        (
+            "He - - * *\nsat 01 sit (V*) *\nran 1x run * (V*)",
+            3,
+            "a sense must be a number such as 01, two letters such as LV, or ",
+        ),
+        ("He - - * *\nsat 01 sit (V*) *\nran run.02 run * (V*)", 3, "got 'run.02', which is left out. Correct it, or write -."),
+        ("He - - * *\nsat 01 sit (V*) *\nran * run * (V*)", 3, "got '*', which is left out"),
+        ("sat 01 sit (V*) *\nwas 02 sit * (V*)\nhe 03 - * *", 3, "a row without a lemma must have - for its sense, got '03'"),
+    ],
+)
+def test_a_sense_that_is_none_is_told_and_the_others_are_kept(rows, line, message):
+    (first, second), (finding,) = parse(f"{rows}\n\nHe - - *\nsat 02 sit (V*)")
+    assert (finding.level, finding.line) == ("warning", line)
+    assert message in finding.message
+    assert [one.sense for one in first.propositions] == ["sit.01", "sit.02" if "was" in rows else None]
+    assert second.propositions[0].sense == "sit.02"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "He NN - *\ngo VB go (V*)",
+        "He - - * * *\nsaid said say (V*) * *\nGO GO go * (V*) *\nran ran run * * (V*)",
+        "Ada (PER*) - *\ngo GO go (V*)\n. - - *",
+        "He 2 - * *\nsat 0 sit (V*) *\nran 2 run * (V*)\nfar 3 - * *",
+    ],
+)
+def test_other_columns_on_a_few_rows_like_senses_are_none(rows):
+    sentence = read_one(rows)
+    assert {one.sense for one in sentence.propositions} == {None}
+
+
 def test_the_first_of_two_columns_is_the_word_even_where_it_looks_like_a_sense():
     sentence = read_one("GO go (V*)")
     assert (sentence.tokens, sentence.propositions) == (("GO",), (Proposition(0),))

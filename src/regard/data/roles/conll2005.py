@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +45,7 @@ def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Fi
     if given and not layout.lemma:
         message = "the file has no words: it can be scored against gold, but not be learned from."
         findings.append(Finding("warning", path, None, message))
+    findings += _left_out(given, layout, path)
     sentences, more = read_each(((rows[0][0], rows) for rows in given), partial(_sentence, layout=layout), path)
     return sentences, findings + more
 
@@ -59,12 +60,40 @@ def write(sentences: Sequence[RoleSentence]) -> list[str]:
 
 
 def _layout(given: list[Rows]) -> _Layout:
-    """The most frequent place of a row's last column that is not brackets, and whether the one before it numbers senses."""
+    """The most frequent place of a row's last column that is not brackets, and whether the one before it numbers senses.
+
+    A column of senses may hold slips of the pen, but fewer than senses. Parts of speech and the like stand mostly where no
+    lemma is, or are mostly no numbers.
+    """
     places = Counter(place for rows in given for _, row in rows if (place := _last_other(row)) >= 0)
     place = max(places, key=lambda place: (places[place], -place), default=0)
-    pairs = [row[place - 1 : place + 1] for rows in given for _, row in rows if 1 < place < len(row)]
-    belongs = all(number == NOTHING or (lemma != NOTHING and _NUMBER.fullmatch(number)) for number, lemma in pairs)
-    return _Layout(place, belongs and any(number != NOTHING for number, _ in pairs))
+    held = _before_lemmas(given, place)
+    num_strays = sum(lemma == NOTHING for _, _, lemma in held)
+    num_right = sum(_is_sense(value, lemma) for _, value, lemma in held)
+    return _Layout(place, num_right > num_strays and num_right >= len(held) - num_strays - num_right)
+
+
+def _before_lemmas(given: Iterable[Rows], place: int) -> list[tuple[int, str, str]]:
+    """The line, the value before the lemma's place and the lemma of each row that has such a value."""
+    wide = ((line, row[place - 1], row[place]) for rows in given for line, row in rows if 1 < place < len(row))
+    return [one for one in wide if one[1] != NOTHING]
+
+
+def _is_sense(value: str, lemma: str) -> bool:
+    return lemma != NOTHING and _NUMBER.fullmatch(value) is not None
+
+
+def _left_out(given: Iterable[Rows], layout: _Layout, path: Path) -> Iterator[Finding]:
+    """A warning for each value in the column of senses that is none."""
+    for line, value, lemma in _before_lemmas(given, layout.lemma) if layout.has_senses else ():
+        if lemma == NOTHING:
+            message = (
+                f"a row without a lemma must have - for its sense, got {value!r}, which is left out. Write - or the lemma."
+            )
+            yield Finding("warning", path, line, message)
+        elif not _is_sense(value, lemma):
+            message = f"a sense must be a number such as 01, two letters such as LV, or -, got {value!r}, which is left out."
+            yield Finding("warning", path, line, f"{message} Correct it, or write -.")
 
 
 def _last_other(row: list[str]) -> int:
@@ -87,7 +116,7 @@ def _propositions(columns: list[tuple[str, ...]], lines: list[int], layout: _Lay
         raise InputError(f"a sentence must have an argument column a predicate, got {len(brackets)} for {len(predicates)}.")
     for position, tags in zip(predicates, brackets, strict=True):
         number = columns[layout.lemma - 1][position] if layout.has_senses else NOTHING
-        sense = None if number == NOTHING else f"{lemmas[position]}.{number}"
+        sense = f"{lemmas[position]}.{number}" if _NUMBER.fullmatch(number) else None
         yield proposition(position, sense, read_brackets(tags, lines), len(lines), lines[position])
 
 
