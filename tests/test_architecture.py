@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "regard"
-BASE = {"errors", "catalog"}
+BASE = {"errors", "catalog", "places"}
 MAY = {
     "errors": set(),
+    "places": set(),
     "catalog": {"errors"},
     "attention": BASE,
     "lens": BASE | {"attention"},

@@ -218,3 +218,14 @@ def test_an_owner_and_a_name_are_a_model_of_the_hub(tmp_path):
     assert not is_model("runs/mine")
     assert not is_model(str(tmp_path))
     assert not is_model("a/b/c")
+
+
+def test_a_folder_mistyped_is_no_model_of_the_hub(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert is_model("models/bert")
+    (tmp_path / "models").mkdir()
+    assert not is_model("models/bert")
+    code, result, said = looked(capsys, tmp_path, "models/bert", "--input", "who")
+    assert code == 2
+    assert "models/bert: there is no run here" in result["error"]
+    assert "asking the hub" not in said

@@ -16,24 +16,23 @@ from typing import Any
 from regard.data.files import SPLITS
 from regard.data.stream import told
 from regard.errors import InputError
+from regard.places import cache_folder, may_be_hub_id
 
 _TOKENS, _TAGS, _MARKED = ("tokens", "words"), ("ner_tags", "tags", "labels"), ("entities", "spans")
 _UNSAFE = re.compile(r"[^\w.-]+")
-_ID = re.compile(r"\w[\w.-]*/[\w.-]+(?::[\w.-]+)?")
+_CONFIG = re.compile(r"[\w.-]+")
 _MARKS = ("dataset_dict.json", "state.json")
 """What `save_to_disk` leaves in a folder."""
 
 
 def is_data_set(name: str) -> bool:
-    """Is it a folder that `datasets` saved, or, where there is nothing of that name here, may it be an id of the hub?
-
-    Not where a folder `owner` is here: then `owner/name` is a slip of the pen, and nobody's to know.
-    """
+    """Is it a folder that `datasets` saved, or, where there is nothing of that name here, may it be an id of the hub?"""
     path = Path(name)
     with told(path):
         if path.exists():
             return any((path / mark).is_file() for mark in _MARKS)
-    return _ID.fullmatch(name) is not None and not path.parent.is_dir()
+        id, colon, config = name.partition(":")
+        return may_be_hub_id(id) and (not colon or _CONFIG.fullmatch(config) is not None)
 
 
 def folder_from_hub(id: str, cache: Path | None = None) -> Path:
@@ -42,18 +41,12 @@ def folder_from_hub(id: str, cache: Path | None = None) -> Path:
     Converted once into JSON lines in a folder of `cache`, names put for the numbers of tags; later calls read no network.
     `id` may also be a folder that `datasets` saved (`save_to_disk`); it is converted again when it has changed.
     """
-    folder = (cache or _cache()) / _folder_name(id)
+    folder = (cache or cache_folder() / "hub") / _folder_name(id)
     if not folder.is_dir():
         if not Path(id).is_dir():
             print(f"regard: {id} is no folder here; asking the hub for it", file=sys.stderr)
         _convert(_load(id), id, folder)
     return folder
-
-
-def _cache() -> Path:
-    if own := os.environ.get("REGARD_CACHE"):
-        return Path(own) / "hub"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regard" / "hub"
 
 
 def _folder_name(id: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from regard.errors import InputError
+from regard.places import may_be_hub_id
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def is_model(name: str) -> bool:
     path = Path(name)
     if path.is_dir():
         return (path / "config.json").is_file() and not (path / "recipe.yaml").exists()
-    return not path.exists() and name.count("/") == 1 and not name.startswith((".", "/", "~", "runs/"))
+    return may_be_hub_id(name) and not name.startswith("runs/")
 
 
 def load(name: str) -> HubModel:

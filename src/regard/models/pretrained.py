@@ -64,7 +64,7 @@ class PretrainedReader(nn.Module):
     def _states(self, batch: Batch) -> Float[Tensor, "places width"]:
         """Of every position of every window, one window after the other.
 
-        Short rows are mixed by written-out products on a CPU: there the fused kernel takes four times as long to train.
+        Short rows are mixed by written-out products on a CPU: there the fused kernel, made for long rows, is slower to train.
         """
         pieces = batch["pieces"]
         is_piece = positions_before(batch["piece_lengths"], pieces.shape[1])
@@ -172,7 +172,7 @@ def layers_of(encoder: nn.Module) -> list[nn.Module]:
 
 
 def _lock_dropout(encoder: nn.Module, share: float) -> None:
-    """The same features along a sentence: independent random numbers take a sixth of a training step on a CPU."""
+    """The same features along a sentence: on a CPU a random number for each of their values takes time worth saving."""
     for module in encoder.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout) and child.p:

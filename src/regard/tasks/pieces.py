@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import InputError
+from regard.places import may_be_hub_id
 
 OFFSET_POSITIONS = 2
 """Positions that RoBERTa's kin leave unused; of the others two are not missed."""
@@ -40,7 +41,7 @@ class PieceEncoder:
             from transformers import AutoConfig, AutoTokenizer, logging
         except ModuleNotFoundError as missing:
             raise InputError("a pretrained encoder needs transformers: pip install 'regard[hub]'.") from missing
-        if not (Path(path).is_dir() or _may_be_id(path)):
+        if not (Path(path).is_dir() or may_be_hub_id(path)):
             raise InputError(f"--encoder.path must be a transformers folder that exists, or owner/name, got {path!r}.")
         logging.set_verbosity_error()
         logging.disable_progress_bar()
@@ -104,11 +105,6 @@ class PieceEncoder:
             )
             for number, (span, group) in enumerate(zip(spans, groups, strict=True))
         ]
-
-
-def _may_be_id(path: str) -> bool:
-    """owner/name, and no folder `owner` here: a mistyped folder is not looked for elsewhere."""
-    return path.count("/") == 1 and path[0] not in "./~" and not Path(path).parent.is_dir()
 
 
 def _starts(words: list[int | None], span: range, shift: int = 0) -> dict[int, int]:

@@ -15,6 +15,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from regard.places import cache_folder
+
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fPIC", "-shared")
 
 
@@ -32,16 +34,10 @@ def library(name: str) -> ctypes.CDLL:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not compiler or not shutil.which(compiler):
         raise NoCompiler("there is no C compiler (cc, gcc or clang) on the path; install one, or name it in CC")
-    place = _folder() / f"{name}-{_digest(source, compiler)}.so"
+    place = cache_folder() / f"{name}-{_digest(source, compiler)}.so"
     if not place.exists():
         _compile(source, compiler, place)
     return ctypes.CDLL(str(place))
-
-
-def _folder() -> Path:
-    if own := os.environ.get("REGARD_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regard"
 
 
 def _digest(source: bytes, compiler: str) -> str:
