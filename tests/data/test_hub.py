@@ -6,10 +6,14 @@ import sys
 import pytest
 
 from regard.cli import main
+from regard.commands.score import _scored_file
 from regard.data.entities import read_entities
 from regard.data.files import SPLITS, find_files
 from regard.data.hub import folder_from_hub, is_data_set
 from regard.errors import InputError
+from regard.tasks.ner.task import Ner
+from regard.tasks.srl.task import Srl
+from tests.train.test_run import SMALL
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC"]
 ROWS = {"id": ["0", "1"], "tokens": [["Ada", "Lovelace"], ["In", "東京"]], "ner_tags": [[1, 2], [0, 3]]}
@@ -137,6 +141,41 @@ def test_data_may_be_a_folder_that_datasets_saved(datasets, tmp_path, monkeypatc
     assert (
         f"{folder}: --data must be a folder of files that exists; srl reads no data sets of the hub" in capsys.readouterr().err
     )
+
+
+def test_a_run_is_scored_on_a_data_set_as_it_is_trained_on_one(datasets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REGARD_CACHE", str(tmp_path / "cache"))
+    folder = saved(datasets, tmp_path / "set")
+    monkeypatch.setattr("regard.data.hub._load", lambda id: datasets.load_from_disk(folder))
+    run = str(tmp_path / "run")
+    assert main(["train", "ner", "--data", "owner/name", "--out", run, "--training.max_epochs", "1", *SMALL]) == 0
+    scores = []
+    for given, name in (("owner/name", "owner--name"), ("owner/name:config", "owner--name--config"), (folder, "set-")):
+        capsys.readouterr()
+        assert main(["evaluate", run, "--data", given, "--json"]) == 0
+        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert result["file"].startswith(f"{tmp_path}/cache/hub/{name}")
+        assert result["file"].endswith("/test.jsonl")
+        scores.append(result["f1_percent"])
+    assert len(set(scores)) == 1
+
+
+def test_what_is_scored_is_a_file_or_the_test_or_dev_part_of_data(datasets, tmp_path, monkeypatch):
+    monkeypatch.setenv("REGARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert _scored_file(Ner(), saved(datasets, tmp_path / "a", splits=("train", "validation"))).name == "dev.jsonl"
+    file = tmp_path / "file"
+    file.write_text("")
+    assert _scored_file(Ner(), str(file)) == file
+    with pytest.raises(InputError, match=r"b: the data must hold a test or a dev file\."):
+        _scored_file(Ner(), saved(datasets, tmp_path / "b", splits=("train",)))
+    with pytest.raises(InputError, match=r"owner/name: --data must be .*; srl reads no data sets of the hub"):
+        _scored_file(Srl(), "owner/name")
+    for name in ("nowhere", "a/nowhere", "x" * 300):
+        with pytest.raises(
+            InputError, match=rf"{name}: (there is no such file or folder|cannot be read: File name too long)\."
+        ):
+            _scored_file(Ner(), name)
 
 
 def test_the_hub_is_asked_for_an_id_alone_and_that_is_said(tmp_path, monkeypatch, capsys):

@@ -11,12 +11,14 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from regard.commands.options import parser_of, say
 from regard.errors import InputError
 
+DATA = "a file, or a folder with a test file, or a data set of the Hugging Face hub: owner/name or owner/name:config"
+
 
 def evaluate(arguments: list[str]) -> dict[str, Any]:
     """Score a trained run on a file, or on the test file of a folder."""
     parser = parser_of("evaluate", evaluate)
     parser.add_argument("run", type=str, help="run folder")
-    parser.add_argument("--data", type=str, required=True, help="a file, or a folder with a test file")
+    parser.add_argument("--data", type=str, required=True, help=DATA)
     parser.add_argument(
         "--errors", type=str | None, default=None, help="a page to write: the worst errors, and where it looked"
     )
@@ -43,14 +45,16 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
 
 
 def _scored_file(task: Any, given: str) -> Path:
-    """The file itself, or a folder's test file, or else its dev file."""
+    """The file itself, or the test file of a folder or of a data set of the hub, or else its dev file."""
+    from regard.data.hub import is_data_set
+
     path = Path(given)
-    if path.is_dir():
+    if is_data_set(given) or path.is_dir():
         files = task.files(given, {})
         if files.test is None and files.dev is None:
-            raise InputError("the folder must hold a test or a dev file.", file=path)
-        path = files.test or files.dev
-    elif not path.is_file():
+            raise InputError("the data must hold a test or a dev file.", file=path)
+        return files.test or files.dev
+    if not path.is_file():
         raise InputError("there is no such file or folder.", file=path)
     return path
 
