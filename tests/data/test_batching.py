@@ -1,6 +1,7 @@
 """Every example once a pass, in an order that can be restored."""
 
 import functools
+import math
 import operator
 from itertools import islice
 
@@ -63,3 +64,22 @@ def test_a_pass_that_ends_without_being_exhausted_is_over():
     second = [numbers(batch) for batch in islice(iter(loader), len(loader))]
     assert sorted(functools.reduce(operator.iadd, second, [])) == list(range(103))
     assert first != second
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 20, 200, 10_000])
+def test_batches_may_be_as_long_as_they_have_tokens(batch_tokens):
+    loader = Batches(EXAMPLES, list, 8, length=lambda example: len(example[0]), seed=0, batch_tokens=batch_tokens)
+    total = sum(len(text) for text, _ in EXAMPLES)
+    assert len(loader) == min(len(EXAMPLES), math.ceil(total / batch_tokens))
+    for _ in range(3):
+        found = list(loader)
+        assert len(found) == len(loader)
+        assert all(found)
+        assert sorted(number for batch in found for number in numbers(batch)) == list(range(103))
+
+
+def test_a_batch_of_short_examples_has_more_of_them():
+    loader = Batches(EXAMPLES, list, 8, length=lambda example: len(example[0]), seed=0, batch_tokens=100)
+    sizes = {len(batch): max(len(text) for text, _ in batch) for batch in loader}
+    assert sizes[max(sizes)] < sizes[min(sizes)]
+    assert all(sum(len(text) for text, _ in batch) <= 100 + 16 for batch in loader)

@@ -85,12 +85,13 @@ def predict(arguments: list[str]) -> dict[str, Any]:
 def score_lines(result: dict[str, Any], metric: str) -> list[str]:
     """A table: the score overall, then of each type or locale."""
     from regard.metrics.errors import in_one_line
+    from regard.tasks.progress import figure, named
 
     where = result.get("split") or result.get("file")
-    lines = [f"{_named(metric)} on {where}: {result[metric]:.2f} %"]
+    lines = [f"{named(metric)} on {where}: {figure(metric, result[metric])}"]
     others = [name for name in result if name.endswith("_percent") and name not in (metric, f"dev_{metric}")]
     if others:
-        lines.append("  ".join(f"{_named(name)} {result[name]:.2f}" for name in others))
+        lines.append("  ".join(f"{named(name)} {result[name]:.2f}" for name in others))
     for name, value in next((result[key] for key in result if key.startswith("per_")), {}).items():
         if isinstance(value, dict):
             figures = "  ".join(
@@ -102,7 +103,3 @@ def score_lines(result: dict[str, Any], metric: str) -> list[str]:
     if "errors" in result:
         lines.append(f"errors  {in_one_line(result['errors'])}")
     return lines
-
-
-def _named(key: str) -> str:
-    return key.removesuffix("_percent").replace("_", " ")

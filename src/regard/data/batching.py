@@ -24,13 +24,19 @@ class Batches:
         *,
         length: Callable[[Any], int],
         seed: int | None = None,
+        batch_tokens: int = 0,
     ) -> None:
+        """With `batch_tokens`, batches have about so many tokens instead of `batch_size` examples."""
         self.examples, self.collate, self.batch_size, self.seed = examples, collate, batch_size, seed
         self.lengths = torch.tensor([length(example) for example in examples], dtype=torch.float64)
+        self.num_batches = math.ceil(len(self.examples) / batch_size)
+        if batch_tokens:
+            self.num_batches = min(len(self.examples), math.ceil(float(self.lengths.sum()) / batch_tokens))
+        self.batch_tokens = batch_tokens
         self.num_passes, self.num_given = 0, 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.batch_size)
+        return self.num_batches
 
     def __iter__(self) -> Iterator[Any]:
         if self.num_given == len(self):
@@ -49,7 +55,16 @@ class Batches:
         return [parts[i] for i in torch.randperm(len(parts), generator=generator)]
 
     def _cut(self, keys: torch.Tensor) -> list[list[int]]:
-        return [part.tolist() for part in torch.argsort(keys, stable=True).split(self.batch_size)] if len(keys) else []
+        order = torch.argsort(keys, stable=True)
+        if not self.batch_tokens:
+            return [part.tolist() for part in order.split(self.batch_size)] if len(keys) else []
+        # Each example goes to the batch in whose share of all tokens it ends: as many batches in every pass.
+        done = self.lengths[order].cumsum(0)
+        places = (torch.arange(1, self.num_batches) / self.num_batches) * done[-1]
+        steps = torch.arange(1, self.num_batches)
+        cuts = (torch.searchsorted(done, places.to(done.dtype)) - steps).cummax(0).values + steps  # none is empty
+        cuts = cuts.minimum(len(order) - self.num_batches + steps)
+        return [part.tolist() for part in torch.tensor_split(order, cuts)]
 
     def state_dict(self) -> dict[str, int]:
         """Where the iteration is."""

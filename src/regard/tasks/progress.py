@@ -59,3 +59,13 @@ def clock(seconds: float) -> str:
     """Minutes and seconds."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def named(metric: str) -> str:
+    """A score's name as a person reads it."""
+    return metric.removesuffix("_percent").replace("_", " ")
+
+
+def figure(metric: str, value: float) -> str:
+    """A score, with its unit where the name has one."""
+    return f"{value:.2f} %" if metric.endswith("_percent") else f"{value:.4f}"

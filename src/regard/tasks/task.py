@@ -30,6 +30,7 @@ class Training:
         max_epochs: passes over the training examples, at most; 0 is as many as the task usually takes
         patience: passes without a better dev score after which training stops
         batch_size: examples whose gradients are taken at once
+        batch_tokens: about so many tokens a batch instead: the shorter its examples, the more of them; 0 goes by batch_size
         accumulate: batches whose gradients are added up before a step
         learning_rate: peak of the schedule: a short warm-up, then a cosine down to zero at the last step or the end of the time
         weight_decay: weight decay of AdamW; more keeps weights smaller
@@ -41,6 +42,7 @@ class Training:
     max_epochs: int = 0
     patience: int = 6
     batch_size: int = 32
+    batch_tokens: int = 0
     accumulate: int = 1
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -50,6 +52,7 @@ class Training:
 
     def __post_init__(self) -> None:
         require(self, max_epochs=COUNT, patience=POSITIVE, batch_size=POSITIVE, accumulate=POSITIVE, average_decay=SHARE)
+        require(self, batch_tokens=COUNT)
         require(self, learning_rate=COUNT, weight_decay=COUNT, max_gradient_norm=COUNT)
 
 
@@ -72,7 +75,10 @@ class Task(ABC):
 
     name: ClassVar[str]
     metric: ClassVar[str]
-    """Key of the score that training makes larger."""
+    """Key of the score by which the best model is known."""
+
+    goal: ClassVar[Literal["max", "min"]] = "max"
+    """Whether training makes that score large or small."""
 
     unit: ClassVar[str] = "words"
     """What `Encoder.length` counts."""

@@ -15,7 +15,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from regard.errors import Interrupted
 from regard.tasks.folder import write
-from regard.tasks.progress import bar, clock
+from regard.tasks.progress import bar, clock, figure, named
+from regard.tasks.task import Task
 
 MONITORED = "attention/"
 """How the names begin of what an attention monitor logs."""
@@ -72,7 +73,7 @@ class Log(Callback):
     def __init__(self, path: Path, monitored: str) -> None:
         self.path, self.monitored = path, monitored
         self.rows: list[dict[str, Any]] = []
-        self.start, self.num_batches = time.monotonic(), 0
+        self.start, self.num_examples = time.monotonic(), 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -102,8 +103,8 @@ class Log(Callback):
 class ProgressLine(Callback):
     """One live line on standard error: how far, how well, when it ends. Without a terminal, a line a pass."""
 
-    def __init__(self, monitored: str, num_steps: int, max_seconds: float | None) -> None:
-        self.monitored, self.num_steps, self.max_seconds = monitored, num_steps, max_seconds
+    def __init__(self, task: Task, num_steps: int, max_seconds: float | None) -> None:
+        self.task, self.num_steps, self.max_seconds = task, num_steps, max_seconds
         self.stream = sys.stderr
         self.best: float | None = None
         self.shown_at = 0.0
@@ -124,13 +125,14 @@ class ProgressLine(Callback):
         )
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        score = float(trainer.callback_metrics.get(self.monitored, float("nan")))
-        is_best = self.best is None or score > self.best
+        metric = self.task.metric
+        score = float(trainer.callback_metrics.get(f"dev_{metric}", float("nan")))
+        is_best = self.best is None or (score > self.best if self.task.goal == "max" else score < self.best)
         self.best = score if is_best else self.best
         loss = float(trainer.callback_metrics.get("train_loss", float("nan")))
-        mark = "best so far" if is_best else f"best {self.best:.2f}"
-        name = self.monitored.replace("_", " ").replace(" percent", "")
-        line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.3f}  {name} {score:.2f} %  {mark}"
+        mark = "best so far" if is_best or self.best is None else f"best {figure(metric, self.best)}"
+        passes = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        line = f"{passes}  loss {loss:.3f}  dev {named(metric)} {figure(metric, score)}  {mark}"
         self._show(line + self._end(trainer), "\n")
 
     def _end(self, trainer: Trainer) -> str:

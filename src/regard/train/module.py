@@ -55,7 +55,7 @@ class TaskModule(LightningModule):
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Predict a batch of dev."""
         with autocast(self.task.training.precision, self.device):
-            predictions = self.model.predict(batch)
+            predictions = self.model.estimate(batch)
         for i, raw in zip(batch["number"].tolist(), predictions, strict=True):
             self.predictions[i] = self.task.decode(self.encoder, self.dev[i], raw)
 

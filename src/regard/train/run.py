@@ -28,6 +28,7 @@ from regard.metrics.errors import in_one_line
 from regard.tasks import folder as run_folder
 from regard.tasks.check import read_all
 from regard.tasks.folder import Run
+from regard.tasks.progress import figure, named
 from regard.tasks.task import Task
 from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState
 from regard.train.module import TaskModule
@@ -102,7 +103,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         **task.score(examples, predictions),
         **({f"dev_{task.metric}": score(run, data.dev)[task.metric]} if split == "test" else {}),
         "train_seconds": round(log.seconds, 2),
-        "examples_per_second": round(log.num_batches * task.training.batch_size / log.seconds, 1),
+        "examples_per_second": round(log.num_examples / log.seconds, 1),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "peak_memory_mb": round(_peak_memory_mb(), 1),
         "run": str(out),
@@ -140,7 +141,7 @@ def _facts(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
     facts, metric = {}, run.task.metric
     if metric in result:
         where = result.get("split") or Path(result["file"]).name
-        facts[metric.removesuffix("_percent").replace("_", " ")] = f"{result[metric]:.2f} % on {where}"
+        facts[named(metric)] = f"{figure(metric, result[metric])} on {where}"
     if "errors" in result:
         facts["errors"] = in_one_line(result["errors"])
     if "train_seconds" in result:
@@ -165,12 +166,21 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     options, last = run.task.training, out / "checkpoints" / "last.ckpt"
     if terms.is_resumed and not last.is_file():
         raise InputError("there is no checkpoint to go on from. Train again without --resume, into another --out.", file=last)
-    batches = Batches(data.train, run.encoder.collate, options.batch_size, length=run.encoder.length, seed=terms.seed)
+    batches = Batches(
+        data.train,
+        run.encoder.collate,
+        options.batch_size,
+        length=run.encoder.length,
+        seed=terms.seed,
+        batch_tokens=options.batch_tokens,
+    )
     max_epochs = options.max_epochs or run.task.usual_epochs
     log = Log(out / "log.csv", f"dev_{run.task.metric}")
     num_steps = max_epochs * math.ceil(len(batches) / options.accumulate)
     module = TaskModule(run, data.dev, num_steps, lambda: log.seconds / (60 * terms.max_minutes) if terms.max_minutes else 0.0)
-    best = ModelCheckpoint(last.parent, "best", module.monitored, mode="max", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(
+        last.parent, "best", module.monitored, mode=run.task.goal, save_last=True, enable_version_counter=False
+    )
     interruption = Interruption(last, f"Go on: regard train {run.task.name} --out {out} --resume")
     _quiet_lightning()
     trainer = Trainer(
@@ -191,7 +201,7 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     with interruption:
         resumed = str(last) if terms.is_resumed else None
         trainer.fit(module, batches, module.dev_batches(), ckpt_path=resumed, weights_only=True)
-    log.num_batches = trainer.global_step * options.accumulate
+    log.num_examples = trainer.global_step * options.accumulate * len(data.train) / len(batches)
     _load_best(module, Path(best.best_model_path or last))
     return log
 
@@ -200,8 +210,8 @@ def _callbacks(module: TaskModule, terms: Terms) -> list[Callback]:
     options, minutes = module.task.training, terms.max_minutes
     callbacks = [
         RandomState(),
-        EarlyStopping(module.monitored, patience=options.patience, mode="max", check_finite=False),
-        ProgressLine(module.monitored, module.num_steps, None if minutes is None else 60 * minutes),
+        EarlyStopping(module.monitored, patience=options.patience, mode=module.task.goal, check_finite=False),
+        ProgressLine(module.task, module.num_steps, None if minutes is None else 60 * minutes),
     ]
     if options.average_decay:
         callbacks.append(EMAWeightAveraging(decay=options.average_decay))
