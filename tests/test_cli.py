@@ -111,7 +111,7 @@ def test_a_run_folder_inside_a_file_is_said(tmp_path, capsys):
         (["train", "nre", "--data", "x"], "No part is called 'nre'. Did you mean 'ner'?"),
         (["train", "ner"], "No data was given. Name a folder with --data DIR"),
         (["train", "ner", "--data", "nowhere"], "nowhere: --data must be a folder that exists"),
-        (["train", "ner", "--recipe", "nothing"], "--recipe must be a YAML file or one of: ner_btc_en, "),
+        (["train", "ner", "--recipe", "nothing"], ", ner_btc_en, ner_encoder, "),
         (["evaluate", "nowhere", "--data", "x"], "nowhere: there is no run here: recipe.yaml is missing"),
         (["predict", "nowhere", "--input", "x"], "nowhere: there is no run here"),
         (["look", "nowhere", "--input", "x"], "nowhere: there is no run here"),

@@ -10,7 +10,7 @@ from regard.models.options import TaggerOptions, WordOptions
 from regard.tasks.folder import Run
 from regard.tasks.ner.task import Ner
 from regard.tasks.task import Training
-from regard.train.module import WARM_UP_STEPS, TaskModule
+from regard.train.module import TaskModule
 
 
 def schedule_of(spent, num_steps=1000):
@@ -23,10 +23,10 @@ def schedule_of(spent, num_steps=1000):
 
 def test_the_rate_warms_up_and_falls_to_nothing_at_the_last_step():
     share = schedule_of(lambda: 0.0)
-    assert share(0) == pytest.approx(1 / WARM_UP_STEPS)
+    assert share(0) == pytest.approx(0.01)
     assert share(500) == pytest.approx(0.5)
     assert share(1000) == 0
-    rates = [share(step) for step in range(WARM_UP_STEPS, 1000)]
+    rates = [share(step) for step in range(100, 1000)]
     assert rates == sorted(rates, reverse=True)
 
 

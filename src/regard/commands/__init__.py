@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse.typing import NonNegativeInt
 
+from regard.commands.export import export
 from regard.commands.look import look
 from regard.commands.options import add_data, parser_of, say, singly, take_task
 from regard.commands.score import evaluate, predict
@@ -66,5 +67,6 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "evaluate": evaluate,
     "predict": predict,
     "look": look,
+    "export": export,
     "list": list_parts,
 }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from regard.commands.options import parser_of, say
@@ -62,24 +65,45 @@ def _scored_file(task: Any, given: str) -> Path:
 def predict(arguments: list[str]) -> dict[str, Any]:
     """Predict: one JSON object a line on standard output."""
     parser = parser_of("predict", predict)
+    chosen = _options_of_run(parser, arguments)
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument("--input", type=str, required=True, help="a file, or - for standard input: text, JSON lines or columns")
     parser.add_argument(
-        "--n-best", type=NonNegativeInt, default=0, help="so many readings of each, and how sure each entity is"
+        "--n-best", type=NonNegativeInt, default=0, help="so many answers to each, ranked; of entities, how sure each is"
     )
+    parser.add_argument("--align", action="store_true", help="of translations: which source word each word comes from")
     options = parser.parse_args(arguments)
     from regard.data.stream import open_lines
     from regard.tasks.folder import load_run
     from regard.tasks.prediction import predict_lines
     from regard.tasks.progress import Progress
 
-    run, encode, count = load_run(options.run), json.JSONEncoder(ensure_ascii=False).encode, 0
+    made = parser.instantiate(options)
+    run = load_run(options.run, chosen={name: made[name] for name in chosen})
+    encode, count = json.JSONEncoder(ensure_ascii=False).encode, 0
     with open_lines(options.input) as lines, Progress(run.task.unit, is_quiet=options.json) as progress:
-        for examples, results in predict_lines(run, lines, int(options.n_best)):
+        if run.task.is_lenient:
+            lines.mended = lambda error: print(f"{error} It is read with \ufffd in its place.", file=sys.stderr)
+        for examples, results in predict_lines(run, lines, int(options.n_best), is_aligned=options.align):
             print("\n".join(map(encode, results)), flush=True)
             count += len(examples)
             progress.add(sum(map(run.encoder.length, examples)), lines.share)
     return {"task": run.task.name, "num_predictions": count}
+
+
+def _options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:
+    """Add what a run's task lets a person choose for each prediction, with what the run has as defaults; its fields' names."""
+    folder = next((word for word in arguments if (Path(word) / "recipe.yaml").is_file()), None)
+    if folder is None:
+        return ()
+    from regard.tasks.folder import load_recipe
+
+    task = load_recipe(Path(folder))
+    for name in task.when_predicting:
+        own = getattr(task, name)
+        parser.add_class_arguments(type(own), name)
+        parser.set_defaults({f"{name}.{option}": value for option, value in asdict(own).items()})
+    return task.when_predicting
 
 
 def score_lines(result: dict[str, Any], metric: str) -> list[str]:

@@ -10,7 +10,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple, cast
@@ -34,10 +34,14 @@ _ARRAY = re.compile(r"\[\s*(?:[\[{\]]|\Z)")
 
 
 class Lines:
-    """The lines of a text, without their ends; iterated once. Splits on line feeds only. `name` is what errors call it."""
+    """The lines of a text, without their ends; iterated once. Splits on line feeds only. `name` is what errors call it.
+
+    With `mended`, bytes that are no UTF-8 become U+FFFD instead of an error, and `mended` is told of it.
+    """
 
     def __init__(self, text: BinaryIO, name: str | Path, packed: BinaryIO | None = None) -> None:
         self.text, self.name, self.packed, self.num_read = text, name, packed, 0
+        self.mended: Callable[[InputError], None] | None = None
         self.num_bytes = 0 if packed is None else os.fstat(packed.fileno()).st_size
 
     def __iter__(self) -> Iterator[str]:
@@ -71,7 +75,11 @@ class Lines:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             message = f"the text must be UTF-8, got byte 0x{line[error.start]:02x}. {_advice(line, number)}"
-            raise InputError(message, file=self.name, line=number) from None
+            told = InputError(message, file=self.name, line=number)
+            if self.mended is None or _advice(line, number) != ADVICE[b""]:
+                raise told from None
+            self.mended(told)
+            text = line.decode("utf-8", errors="replace")
         if number == 1 and _is_utf16(line):
             raise InputError(f"the text must be UTF-8, got zero bytes. {ADVICE[UTF16]}", file=self.name, line=number)
         return text.removesuffix("\n").removesuffix("\r")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -130,10 +130,14 @@ def save_weights(folder: Path, model: Model) -> None:
     write(folder / MODEL, save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}))
 
 
-def load_run(folder: str | Path, read_weights: Callable[[Path], dict[str, torch.Tensor]] | None = None) -> Run:
-    """A run from its folder. Raises InputError when something is missing or does not fit."""
+def load_run(
+    folder: str | Path,
+    read_weights: Callable[[Path], dict[str, torch.Tensor]] | None = None,
+    chosen: Mapping[str, Any] | None = None,
+) -> Run:
+    """A run from its folder, with options `chosen` anew. Raises InputError when something is missing or does not fit."""
     folder = Path(folder)
-    task = load_recipe(folder)
+    task = replace(load_recipe(folder), **(chosen or {}))
     encoder = load_encoder(folder, task)
     model = task.build(encoder)
     try:

@@ -14,18 +14,20 @@ PIECE = 4096
 """Examples that are predicted and given out at once."""
 
 
-def predict_lines(run: Run, lines: Lines, num_best: int = 0) -> Iterator[tuple[list[Any], list[dict[str, Any]]]]:
+def predict_lines(
+    run: Run, lines: Lines, num_best: int = 0, *, is_aligned: bool = False
+) -> Iterator[tuple[list[Any], list[dict[str, Any]]]]:
     """Examples and what is written of each, in order, some thousand at a time; InputError at a line that cannot be read.
 
-    Above 0, `num_best` asks for so many answers to each, ranked.
+    Above 0, `num_best` asks for so many answers to each, ranked; `is_aligned` for what their words come from.
     """
     for examples in read_examples(run.task, lines, str(lines.name)):
         for start in range(0, len(examples), PIECE):
             piece = examples[start : start + PIECE]
-            if num_best:
-                yield piece, run.rank(piece, num_best)
-            else:
-                yield piece, list(map(run.task.to_json, piece, run.predict(piece)))
+            records = run.rank(piece, num_best) if num_best else list(map(run.task.to_json, piece, run.predict(piece)))
+            if is_aligned:
+                run.task.align(run, piece, records)
+            yield piece, records
 
 
 def read_examples(task: Task, lines: Iterable[str], name: str) -> Iterator[list[Any]]:

@@ -32,7 +32,8 @@ class Training:
         batch_size: examples whose gradients are taken at once
         batch_tokens: about so many tokens a batch instead: the shorter its examples, the more of them; 0 goes by batch_size
         accumulate: batches whose gradients are added up before a step
-        learning_rate: peak of the schedule: a short warm-up, then a cosine down to zero at the last step or the end of the time
+        warm_up: steps in which the rate rises to its peak
+        learning_rate: peak of the schedule: a warm-up, then a cosine down to zero at the last step or the end of the time
         weight_decay: weight decay of AdamW; more keeps weights smaller
         max_gradient_norm: longer gradients are shortened to this
         precision: bfloat16 (mixed with float32) or float32; auto is bfloat16 where the processor has instructions for it
@@ -44,6 +45,7 @@ class Training:
     batch_size: int = 32
     batch_tokens: int = 0
     accumulate: int = 1
+    warm_up: int = 100
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     max_gradient_norm: float = 5.0
@@ -52,7 +54,7 @@ class Training:
 
     def __post_init__(self) -> None:
         require(self, max_epochs=COUNT, patience=POSITIVE, batch_size=POSITIVE, accumulate=POSITIVE, average_decay=SHARE)
-        require(self, batch_tokens=COUNT)
+        require(self, batch_tokens=COUNT, warm_up=POSITIVE)
         require(self, learning_rate=COUNT, weight_decay=COUNT, max_gradient_norm=COUNT)
 
 
@@ -82,6 +84,15 @@ class Task(ABC):
 
     unit: ClassVar[str] = "words"
     """What `Encoder.length` counts."""
+
+    when_predicting: ClassVar[tuple[str, ...]] = ()
+    """Fields whose options may be chosen anew for each prediction, such as how wide a search is."""
+
+    is_lenient: ClassVar[bool] = False
+    """Whether a line of an input that is no UTF-8 is mended and told, so that the rest of the file goes on."""
+
+    formats: ClassVar[tuple[str, ...]] = ()
+    """In which a run can be exported."""
 
     reads_json: ClassVar[bool] = False
     """Whether it reads the JSON lines that data sets of the hub are made into."""
@@ -155,6 +166,14 @@ class Task(ABC):
     @abstractmethod
     def to_json(self, example: Any, prediction: Any) -> dict[str, Any]:
         """One line of `regard predict`."""
+
+    def align(self, run: Any, examples: Sequence[Any], records: Sequence[dict[str, Any]]) -> None:
+        """Write into each record which words of the input those of the answer come from. InputError where there are none."""
+        raise InputError(f"--align is for tasks that write a text from a text; {self.name} does not.")
+
+    def export(self, run: Any, format: str, folder: Path) -> dict[str, Any]:
+        """Write the run in a form that other programs take, one of `formats`."""
+        raise NotImplementedError
 
     def faithfulness(self, run: Any, examples: Sequence[Any], most: int) -> dict[str, str]:
         """How far pictures of what `run` predicts can be believed, tested on `most` predictions; lines of a report."""

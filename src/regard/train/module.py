@@ -14,8 +14,6 @@ from regard.data.batching import Batches
 from regard.models.precision import autocast
 from regard.tasks.folder import Run
 
-WARM_UP_STEPS = 100
-
 
 class TaskModule(LightningModule):
     """Loss on training batches, the task's own score on dev; knows the task protocol and no task."""
@@ -65,7 +63,7 @@ class TaskModule(LightningModule):
         self.log(self.monitored, float(score[self.task.metric]), batch_size=1)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW; a short warm-up, then a cosine down to zero at the last step or at the end of the time given."""
+        """AdamW; a warm-up, then a cosine down to zero at the last step or at the end of the time given."""
         options = self.task.training
         optimizer = torch.optim.AdamW(
             self.model.parameter_groups(),
@@ -77,7 +75,7 @@ class TaskModule(LightningModule):
 
         def share(step: int) -> float:
             done = min(1.0, max(step / self.num_steps, self.spent()))
-            return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * done))
+            return min(1.0, (step + 1) / options.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

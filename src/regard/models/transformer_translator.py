@@ -1,0 +1,53 @@
+"""A Transformer that reads one sequence and writes another; Vaswani et al. 2017, arXiv:1706.03762."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from regard.attention.masks import causal, padding
+from regard.models.model import Batch
+from regard.models.options import SearchOptions, TranslatorOptions
+from regard.models.search import Writing
+from regard.models.transformer import Transformer
+from regard.models.translator import Sizes, Translator
+
+
+class TransformerTranslator(Translator):
+    """Two stacks of layers. Where both languages have the same tokens, source, target and output share one table."""
+
+    def __init__(self, sizes: Sizes, options: TranslatorOptions, search: SearchOptions) -> None:
+        super().__init__(sizes, options.d_model, options.label_smoothing, search)
+        self.scale = options.d_model**0.5
+        self.encoder = Transformer(options.transformer)
+        self.decoder = Transformer(options.transformer, causal, has_memory=True)
+
+    def read(self, batch: Batch) -> Float[Tensor, "batch length d_model"]:
+        """States of the source."""
+        lengths = batch["lengths"]
+        return self.encoder(self.source(batch["source"]) * self.scale, padding(lengths, lengths))
+
+    def states(self, batch: Batch) -> Float[Tensor, "batch length d_model"]:
+        inputs = self.target(batch["inputs"]) * self.scale
+        return self.decoder(inputs, memory=self.read(batch), memory_mask=padding(batch["lengths"]))
+
+    def begin(self, batch: Batch) -> Writing:
+        return _Writing(self, self.read(batch), batch["lengths"])
+
+
+class _Writing(Writing):
+    def __init__(self, model: TransformerTranslator, memory: Tensor, lengths: Tensor) -> None:
+        self.model, self.memory, self.lengths = model, memory, lengths
+        self.cache = model.decoder.new_cache()
+
+    def advance(self, tokens: Int[Tensor, "rows new"]) -> Float[Tensor, "rows vocabulary"]:
+        inputs = self.model.target(tokens) * self.model.scale
+        states = self.model.decoder(inputs, memory=self.memory, memory_mask=padding(self.lengths), cache=self.cache)
+        return self.model.scores(states[:, -1])
+
+    def reorder(self, rows: Int[Tensor, " rows"]) -> None:
+        self.cache.reorder(rows)
+
+    def keep(self, sentences: Int[Tensor, " sentences"]) -> None:
+        self.memory, self.lengths = self.memory[sentences], self.lengths[sentences]
+        self.cache.keep(sentences)

@@ -1,0 +1,122 @@
+"""One sequence into another: what all translators share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear
+
+from regard.models.model import Batch, Model
+from regard.models.options import SearchOptions
+from regard.models.search import Hypothesis, Start, Writing, beam_search, greedy
+from regard.models.transformer import embedding
+
+ROOM = 10
+"""Tokens that an answer may have beyond `SearchOptions.max_ratio` times its source."""
+
+Write = Callable[[Batch, Start], list[list[Hypothesis]]]
+
+
+class Signs(NamedTuple):
+    """Tokens that are no text."""
+
+    padding: int = 0
+    start: int = 2
+    end: int = 3
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many tokens each side knows; whether they are the same and share one table of embeddings."""
+
+    source: int
+    target: int
+    is_shared: bool
+
+
+class Translator(Model):
+    """A batch has `source` with `lengths`, `begun`, what each answer begins with, and where answers are known, `inputs` and
+    `outputs`: the same, one step apart.
+    """
+
+    signs = Signs()
+    has_attention = True
+    """Does it look at its source?"""
+    is_stepwise = False
+    """Does it look once for each token, and not once for all of a known answer?"""
+
+    def __init__(self, sizes: Sizes, d_embedding: int, label_smoothing: float, search: SearchOptions) -> None:
+        super().__init__()
+        self.label_smoothing, self.search = label_smoothing, search
+        self.target = embedding(sizes.target, d_embedding, self.signs.padding)
+        self.own_source = None if sizes.is_shared else embedding(sizes.source, d_embedding, self.signs.padding)
+        self.bias = nn.Parameter(torch.zeros(sizes.target))
+
+    @property
+    def source(self) -> nn.Embedding:
+        """Of the tokens that are read."""
+        return self.target if self.own_source is None else self.own_source
+
+    @abstractmethod
+    def states(self, batch: Batch) -> Float[Tensor, "batch length d_embedding"]:
+        """Of what was written up to each of `batch["inputs"]`."""
+
+    def scores(self, states: Float[Tensor, "*places d_embedding"]) -> Float[Tensor, "*places vocabulary"]:
+        """Of the token that follows: how near a state is to each embedding; Press and Wolf 2017, arXiv:1608.05859."""
+        return linear(states, self.target.weight, self.bias)
+
+    @abstractmethod
+    def begin(self, batch: Batch) -> Writing:
+        """Read the sources; nothing is written yet."""
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch length vocabulary"]:
+        """Scores of each next token of a known answer."""
+        return self.scores(self.states(batch))
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Cross-entropy in nats a token, against smoothed labels; Szegedy et al. 2016, arXiv:1512.00567, section 7."""
+        is_token = batch["outputs"] != self.signs.padding
+        scores = self.scores(self.states(batch)[is_token])
+        return cross_entropy(scores, batch["outputs"][is_token], label_smoothing=self.label_smoothing)
+
+    @torch.no_grad()
+    def estimate(self, batch: Batch) -> list[list[Hypothesis]]:
+        """The most probable token at each step."""
+        return self._written(batch, lambda part, start: _alone(greedy(self.begin(part), start, self.signs.end)))
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> list[list[Hypothesis]]:
+        """The best of a beam search, best first."""
+        return self._searched(batch, self.search)
+
+    @torch.no_grad()
+    def rank(self, batch: Batch, num_best: int) -> list[list[Hypothesis]]:
+        """So many, best first; the beam is as wide at least."""
+        wide = replace(self.search, beam=max(num_best, self.search.beam))
+        return [found[:num_best] for found in self._searched(batch, wide)]
+
+    def _searched(self, batch: Batch, options: SearchOptions) -> list[list[Hypothesis]]:
+        return self._written(batch, lambda part, start: beam_search(self.begin(part), start, self.signs.end, options))
+
+    def _written(self, batch: Batch, write: Write) -> list[list[Hypothesis]]:
+        """Those that begin with as many tokens are written together."""
+        begun = (batch["begun"] != self.signs.padding).sum(1)
+        found: list[list[Hypothesis]] = [[] for _ in begun]
+        for length in begun.unique().tolist():
+            rows = (begun == length).nonzero().squeeze(1)
+            part = {"source": batch["source"][rows], "lengths": batch["lengths"][rows]}
+            limits = (part["lengths"] * self.search.max_ratio).long() + ROOM
+            for row, one in zip(rows.tolist(), write(part, Start(batch["begun"][rows, :length], limits)), strict=True):
+                found[row] = one
+        return found
+
+
+def _alone(written: list[list[int]]) -> list[list[Hypothesis]]:
+    """Answers that nothing is known of but their tokens."""
+    return [[Hypothesis(tokens, 0.0, 0.0)] for tokens in written]

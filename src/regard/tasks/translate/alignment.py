@@ -1,0 +1,83 @@
+"""Which source word each word of a translation comes from, by where the model looked while it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from regard.data.pairs import Pair
+from regard.errors import InputError
+from regard.lens.watch import watch
+from regard.tasks.folder import Run
+
+LOOKS = ("decoder.layers.*.look*", "attention*")
+"""Where a translator looks at its source: in each layer of a transformer, in one place of recurrent layers."""
+
+
+def alignments(run: Run, examples: Sequence[Pair]) -> list[Float[Tensor, "target_words source_words"]]:
+    """Of what a target word saw, how much was each source word: rows sum to one. Raises InputError without attention.
+
+    Weights are means over heads; of a transformer those of the last layer but one, where they agree best with what people
+    align (Garg et al. 2019, arXiv:1909.02074, section 4.1). Pieces of a source word are added up, rows of a target word
+    averaged.
+    """
+    return run.answers([_known(example) for example in examples], lambda batch: _aligned(run, batch))
+
+
+def links(weights: Float[Tensor, "target_words source_words"]) -> list[tuple[int, int]]:
+    """The source word that each target word looked at most, as (source, target)."""
+    return [(source, target) for target, source in enumerate(weights.argmax(1).tolist())] if weights.numel() else []
+
+
+def _known(pair: Pair) -> Pair:
+    if pair.target is None:
+        raise InputError("only a text with its translation can be aligned.", line=pair.line)
+    return pair
+
+
+def _aligned(run: Run, batch: dict[str, Tensor]) -> list[Tensor]:
+    encoder: Any = run.encoder
+    found = []
+    for row, source, target in zip(looks(run.model, batch), batch["source"], batch["outputs"], strict=True):
+        rows, columns = (_words(tokens, side) for tokens, side in ((target, encoder.target), (source, encoder.source)))
+        found.append(_by_words(row, rows, columns))
+    return found
+
+
+def looks(model: Any, batch: dict[str, Tensor]) -> Float[Tensor, "batch target source"]:
+    """Weights of each token of known translations over the tokens of their sources, as `alignments` takes them."""
+    if not model.has_attention:
+        raise InputError("the model has no attention to align by: it was trained with --model.mechanism none.")
+    with watch(model, (), layers=LOOKS, keep_calls=True) as lens, torch.no_grad():
+        model(batch)
+    names = lens.layers if model.is_stepwise else [lens.layers[max(0, len(lens.layers) - 2)]]
+    return torch.cat([lens[name].weights() for name in names], 2).float().mean(1)
+
+
+def _words(tokens: Tensor, side: Any) -> list[list[int]]:
+    """The places of each word's pieces; a piece that begins with a space, or follows one, begins a word."""
+    from regard.tasks.subwords import NUM_SIGNS
+
+    numbers = tokens.tolist()
+    words: list[list[int]] = []
+    is_open = False
+    for place, piece in enumerate(side.pieces([number for number in numbers if number >= NUM_SIGNS])):
+        is_space = not piece.strip()
+        if not is_space and (not is_open or piece[0].isspace()):
+            words.append([])
+        if not is_space:
+            words[-1].append(place)
+        is_open = not (is_space or piece[-1].isspace())
+    return words
+
+
+def _by_words(weights: Tensor, rows: list[list[int]], columns: list[list[int]]) -> Tensor:
+    if not rows or not columns:
+        return weights.new_zeros(len(rows), len(columns))
+    means = torch.stack([weights[places].mean(0) for places in rows])
+    shares = torch.stack([means[:, places].sum(1) for places in columns], 1)
+    return shares / shares.sum(1, keepdim=True).clamp_min(1e-9)

@@ -1,0 +1,64 @@
+"""Which source tokens each token of a translation looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.attention.masks import Mask, everything
+from regard.attention.mechanism import Mechanism
+from regard.data.pairs import Pair
+from regard.lens.watch import Lens, watch
+from regard.tasks.folder import Run
+from regard.tasks.translate.alignment import LOOKS, looks
+from regard.viewer.report import Picture
+
+STOP = "⏹"
+
+
+def pictures(run: Run, examples: Sequence[Pair]) -> list[Picture]:
+    """A picture each, of the translation that the run gives; none of a model without attention."""
+    if not run.model.has_attention:
+        return []
+    return [_picture(run, *one) for one in zip(examples, run.predict(examples), strict=True) if one[0].source.strip()]
+
+
+def _picture(run: Run, example: Pair, prediction: Any) -> Picture:
+    encoder: Any = run.encoder
+    text = prediction.texts[0] if prediction.texts else ""
+    lens = _seen(run.model, encoder.collate([replace(example, target=text)]))
+    source = [*encoder.source.pieces(encoder.source_tokens(example.source)[:-1]), STOP]
+    target = [*encoder.target.pieces(encoder.target_tokens(text)[:-1]), STOP]
+    note = "" if example.target is None else f"reference: {example.target}"
+    return Picture.of(lens, f"{example.source} → {text}", source, queries=target, note=note)
+
+
+def _seen(model: Any, batch: dict[str, Tensor]) -> Lens:
+    """What one pass over a known translation looked at; of steps taken one by one, all in one reading."""
+    if not model.is_stepwise:
+        with watch(model, layers=LOOKS) as lens, torch.no_grad():
+            model(batch)
+        return lens
+    replayed = _Given(looks(model, batch)[:, None])
+    with watch(replayed) as lens, torch.no_grad():
+        width = replayed.given.new_zeros(*replayed.given.shape[:2], 1, 1)
+        query, key = (width.expand(-1, -1, length, -1) for length in replayed.given.shape[2:])
+        replayed(query, key, key)
+    return lens
+
+
+class _Given(Mechanism):
+    """Weights that were computed before, to be looked at as one call."""
+
+    def __init__(self, given: Tensor) -> None:
+        super().__init__()
+        self.given = given
+
+    def weights(
+        self, query: Tensor, key: Tensor, mask: Mask = everything, *, bias: Tensor | None = None, rows: range | None = None
+    ) -> Tensor:
+        return self.given if rows is None else self.given[:, :, rows.start : rows.stop]

@@ -1,0 +1,25 @@
+"""What a person gives to be translated: a text a line, or JSON lines."""
+
+from __future__ import annotations
+
+from regard.data.json_values import as_object, as_text, decoded, first_of
+from regard.data.pairs import Pair
+from regard.errors import InputError
+
+
+def read_lines(lines: list[str]) -> list[Pair]:
+    """A pair a line, empty ones too: the translation of line N is line N. A line {"source", "prefix"} may say how it begins."""
+    return [_pair(line, number) for number, line in enumerate(lines, 1)]
+
+
+def _pair(line: str, number: int) -> Pair:
+    if not line.lstrip().startswith('{"'):
+        return Pair(line.strip(), line=number)
+    try:
+        record = as_object(decoded(line.strip())[0], "a line of JSON")
+        name, source = first_of(record, ("source", "src", "text"))
+        if not name:
+            raise InputError('a line of JSON must have a "source".')
+        return Pair(as_text(source, name), None, number, as_text(record.get("prefix") or "", "prefix"))
+    except InputError as error:
+        raise InputError(error.message, line=number) from None

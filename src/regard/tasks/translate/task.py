@@ -1,0 +1,139 @@
+"""Translation: one language into another, or any text into any other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from regard.data.files import Files
+from regard.data.findings import Finding
+from regard.data.pairs import Languages, Pair, check_pairs, find_pairs, read_pairs
+from regard.metrics.translation import score_translations
+from regard.models.options import PairOptions, SearchOptions, TranslatorOptions
+from regard.tasks.task import Encoder, Task, Training
+
+if TYPE_CHECKING:
+    from regard.models.model import Model
+    from regard.viewer.report import Picture
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a model writes, best first."""
+
+    texts: tuple[str, ...]
+    scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Translate(Task):
+    """Translation: texts and their translations → recurrent or Transformer encoder-decoder, beam search; sacreBLEU.
+
+    Args:
+        training: how it is trained
+        languages: which of the languages found is translated into which
+        text: how texts are cut
+        model: the layers
+        search: how a translation is looked for
+    """
+
+    name: ClassVar[str] = "translate"
+    metric: ClassVar[str] = "bleu_percent"
+    unit: ClassVar[str] = "tokens"
+    when_predicting: ClassVar[tuple[str, ...]] = ("search",)
+    is_lenient: ClassVar[bool] = True
+    formats: ClassVar[tuple[str, ...]] = ("ctranslate2",)
+
+    training: Training = field(
+        default_factory=lambda: Training(batch_tokens=6000, learning_rate=2e-3, max_gradient_norm=1.0, patience=10)
+    )
+    languages: Languages = field(default_factory=Languages)
+    text: PairOptions = field(default_factory=PairOptions)
+    model: TranslatorOptions = field(default_factory=TranslatorOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)
+
+    @property
+    def usual_epochs(self) -> int:
+        return 30
+
+    def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
+        return find_pairs(folder, given, self.languages)
+
+    def read(self, path: Path) -> tuple[list[Pair], list[Finding]]:
+        return read_pairs(path, self.languages)
+
+    def compare(self, files: Files, parts: dict[str, list[Pair]]) -> list[Finding]:
+        return check_pairs(files, parts)
+
+    def describe(self, examples: Sequence[Pair]) -> dict[str, Any]:
+        return {
+            "pairs": len(examples),
+            "source_words": sum(len(pair.source.split()) for pair in examples),
+            "target_words": sum(len((pair.target or "").split()) for pair in examples),
+        }
+
+    def fit_encoder(self, examples: Sequence[Pair]) -> Encoder:
+        from regard.tasks.translate.encoder import PairEncoder
+
+        return PairEncoder.fit(examples, self.text)
+
+    def load_encoder(self, kept: dict[str, Any]) -> Encoder:
+        from regard.tasks.translate.encoder import PairEncoder
+
+        return PairEncoder.load(kept)
+
+    def build(self, encoder: Any) -> "Model":
+        from regard.models.recurrent_translator import RecurrentTranslator
+        from regard.models.transformer_translator import TransformerTranslator
+        from regard.models.translator import Sizes
+
+        kind = {"transformer": TransformerTranslator, "recurrent": RecurrentTranslator}[self.model.name]
+        return kind(Sizes(len(encoder.source), len(encoder.target), encoder.is_joint), self.model, self.search)
+
+    def decode(self, encoder: Any, example: Pair, raw: Any) -> Translation:
+        if not example.source.strip():  # nothing says nothing
+            return Translation(("",), (0.0,))
+        begun = encoder.begun(example)[1:]
+        texts = tuple(encoder.target.decode([*begun, *hypothesis.tokens]) for hypothesis in raw)
+        return Translation(texts, tuple(hypothesis.score for hypothesis in raw))
+
+    def decode_ranked(self, encoder: Any, example: Pair, raw: Any) -> dict[str, Any]:
+        found = self.decode(encoder, example, raw)
+        ranked = zip(found.texts, found.scores, strict=True)
+        readings = [{"translation": text, "score": round(score, 4)} for text, score in ranked]
+        return {**self.to_json(example, found), "readings": readings}
+
+    def score(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> dict[str, Any]:
+        texts = [prediction.texts[0] if prediction.texts else "" for prediction in predictions]
+        return score_translations(texts, [pair.target or "" for pair in examples])
+
+    def read_input(self, lines: list[str]) -> list[Pair]:
+        from regard.tasks.translate.inputs import read_lines
+
+        return read_lines(lines)
+
+    def to_json(self, example: Pair, prediction: Translation) -> dict[str, Any]:
+        return {"source": example.source, "translation": prediction.texts[0] if prediction.texts else ""}
+
+    def align(self, run: Any, examples: Sequence[Pair], records: Sequence[dict[str, Any]]) -> None:
+        from regard.data.pairs.pharaoh import to_pharaoh
+        from regard.tasks.translate.alignment import alignments, links
+
+        said = [replace(pair, target=record["translation"]) for pair, record in zip(examples, records, strict=True)]
+        for weights, record in zip(alignments(run, said), records, strict=True):
+            record["alignment"] = to_pharaoh(links(weights))
+            record["alignment_weights"] = [[round(share, 4) for share in row] for row in weights.tolist()]
+
+    def export(self, run: Any, format: str, folder: Path) -> dict[str, Any]:
+        from regard.tasks.translate.ctranslate2 import export
+
+        return export(run, folder)
+
+    def worth_showing(self, examples: Sequence[Pair]) -> Sequence[Pair]:
+        return sorted(examples[:200], key=lambda pair: abs(len(pair.source.split()) - 14))[:12]
+
+    def explain(self, encoder: Any, model: "Model", examples: Sequence[Pair]) -> list["Picture"]:
+        from regard.tasks.folder import Run
+        from regard.tasks.translate.explain import pictures
+
+        return pictures(Run(self, encoder, model), examples)

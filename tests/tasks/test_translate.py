@@ -1,0 +1,232 @@
+"""Translation as a task: encoding, prediction, alignment, pages, export."""
+
+import json
+from functools import cache
+
+import pytest
+import torch
+
+from regard.commands.export import export as export_command
+from regard.commands.score import predict
+from regard.data.pairs import Pair
+from regard.data.pairs.pharaoh import parse_pharaoh
+from regard.errors import InputError
+from regard.models.options import PairOptions, SearchOptions, TranslatorOptions
+from regard.tasks.folder import Run, load_run, save_start, save_weights
+from regard.tasks.translate.alignment import alignments, links
+from regard.tasks.translate.ctranslate2 import export
+from regard.tasks.translate.inputs import read_lines
+from regard.tasks.translate.task import Translate
+
+NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "green": "grüne", "apples": "Äpfel", "trees": "Bäume"}
+PAIRS = [
+    Pair(
+        f"{number} {adjective}{noun} .",
+        f"{NUMBERS[number]} {NUMBERS.get(adjective.strip(), '')}{' ' if adjective else ''}{NUMBERS[noun]} .",
+    )
+    for number in ("one", "two", "three", "four")
+    for adjective in ("", "green ")
+    for noun in ("apples", "trees")
+]
+TEXT = PairOptions(vocabulary=320)
+KINDS = {
+    "transformer": TranslatorOptions(d_model=32, num_layers=2, num_heads=2, d_feedforward=32, dropout=0.0),
+    "recurrent": TranslatorOptions(name="recurrent", d_model=32, num_layers=1, d_embedding=32, dropout=0.0),
+    "coverage": TranslatorOptions(name="recurrent", d_model=32, num_layers=1, d_embedding=32, dropout=0.0, coverage=True),
+}
+
+
+@cache
+def learnt(kind, steps=160):
+    torch.manual_seed(0)
+    task = Translate(text=TEXT, model=KINDS[kind], search=SearchOptions(beam=3))
+    encoder = task.fit_encoder(PAIRS)
+    run = Run(task, encoder, task.build(encoder))
+    optimizer = torch.optim.AdamW(run.model.parameters(), lr=8e-3)
+    batch = encoder.collate(PAIRS)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        run.model.loss(batch).backward()
+        optimizer.step()
+    run.model.eval()
+    return run
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def run(request):
+    return learnt(request.param)
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return learnt("transformer")
+
+
+@pytest.fixture
+def folder(transformer, tmp_path):
+    save_start(tmp_path, transformer, {"seed": 0})
+    save_weights(tmp_path, transformer.model)
+    return tmp_path
+
+
+def test_what_was_learnt_is_said(run):
+    predictions = run.predict(PAIRS)
+    score = run.task.score(PAIRS, predictions)
+    assert score["bleu_percent"] > 95
+    assert score["signature"].startswith("nrefs:1|case:mixed")
+    assert predictions[0].texts[0] == "eins Äpfel ."
+
+
+def test_readings_are_ranked_and_the_first_is_the_translation(run):
+    (record,) = run.rank([PAIRS[3]], 6)
+    assert len(record["readings"]) == 6
+    assert record["readings"][0]["translation"] == record["translation"]
+    scores = [one["score"] for one in record["readings"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_nothing_is_translated_into_nothing(run):
+    assert [one.texts[0] for one in run.predict([Pair("  "), PAIRS[0]])] == ["", "eins Äpfel ."]
+
+
+def test_a_prefix_is_kept(run):
+    (found,) = run.predict([Pair("two trees .", prefix="vier")])
+    assert found.texts[0].startswith("vier ")
+
+
+def test_words_are_aligned_to_words(run):
+    found = alignments(run, PAIRS)
+    for pair, weights in zip(PAIRS, found, strict=True):
+        assert weights.shape == (len(pair.target.split()), len(pair.source.split()))
+        assert torch.allclose(weights.sum(1), torch.ones(len(weights)), atol=1e-5)
+        assert [target for _, target in links(weights)] == list(range(len(weights)))
+
+
+def test_recurrent_attention_finds_the_word_that_is_translated():
+    run = learnt("recurrent")
+    hits = [links(weights)[0] for weights in alignments(run, PAIRS)]
+    assert sum(link == (0, 0) for link in hits) > len(PAIRS) // 2
+
+
+def test_a_model_without_attention_aligns_nothing_and_shows_nothing():
+    task = Translate(text=TEXT, model=TranslatorOptions(name="recurrent", mechanism="none", d_model=16, d_embedding=8))
+    encoder = task.fit_encoder(PAIRS)
+    run = Run(task, encoder, task.build(encoder).eval())
+    with pytest.raises(InputError, match="no attention"):
+        alignments(run, PAIRS[:1])
+    assert task.explain(encoder, run.model, PAIRS[:1]) == []
+
+
+def test_a_page_shows_each_token_of_the_translation_over_the_source(run):
+    pictures = run.task.explain(run.encoder, run.model, [PAIRS[0], Pair(""), PAIRS[2]])
+    assert len(pictures) == 2
+    assert "".join(pictures[0].keys) == " one apples .⏹"
+    assert "".join(pictures[0].queries) == " eins Äpfel .⏹"
+    assert pictures[0].note == f"reference: {PAIRS[0].target}"
+    assert all(layer.statistics.values for layer in pictures[0].layers)
+    assert pictures[0].layers[0].statistics.block_map.shape[-2:] == (len(pictures[0].queries), len(pictures[0].keys))
+
+
+def test_lines_and_json_lines_are_read():
+    given = ["A line.", "", '{"source": "Another", "prefix": "Noch"}', '{"text": "x"}', "{not json"]
+    assert [(pair.source, pair.prefix) for pair in read_lines(given)] == [
+        ("A line.", ""),
+        ("", ""),
+        ("Another", "Noch"),
+        ("x", ""),
+        ("{not json", ""),
+    ]
+    with pytest.raises(InputError, match="source") as raised:
+        read_lines(["fine", '{"target": "x"}'])
+    assert raised.value.line == 2
+
+
+def test_a_text_that_is_too_long_is_shortened():
+    task = Translate(text=PairOptions(vocabulary=320, max_tokens=10), model=KINDS["transformer"])
+    encoder = task.fit_encoder(PAIRS)
+    batch = encoder.collate([Pair("one " * 10_000, "eins " * 10_000), PAIRS[0]])
+    assert batch["source"].shape == batch["outputs"].shape == (2, 10)
+    assert encoder.is_shortened(Pair("one " * 10_000))
+    assert not encoder.is_shortened(PAIRS[0])
+
+
+def test_a_run_comes_back_from_its_folder(folder, transformer):
+    again = load_run(folder)
+    assert again.predict(PAIRS) == transformer.predict(PAIRS)
+    narrow = load_run(folder, chosen={"search": SearchOptions(beam=1)})
+    assert len(narrow.predict(PAIRS[:1])[0].texts) == 1
+
+
+def test_each_line_of_a_file_has_a_line_and_bytes_that_are_no_text_are_told(folder, tmp_path, capsys):
+    (tmp_path / "input.txt").write_bytes(b"one apples .\n\nt\xffwo trees .\nfour trees .\n")
+    result = predict([str(folder), "--input", str(tmp_path / "input.txt"), "--search.beam", "1"])
+    said = capsys.readouterr()
+    records = [json.loads(line) for line in said.out.splitlines()]
+    assert result["num_predictions"] == len(records) == 4
+    assert records[0]["translation"] == "eins Äpfel ."
+    assert records[1]["translation"] == ""
+    assert records[2]["source"] == "t\ufffdwo trees ."
+    assert records[3]["translation"] == "vier Bäume ."
+    assert "input.txt:3: the text must be UTF-8, got byte 0xff" in said.err
+
+
+def test_predictions_can_be_aligned(folder, tmp_path, capsys):
+    (tmp_path / "input.txt").write_text("two green trees .\n\n")
+    predict([str(folder), "--input", str(tmp_path / "input.txt"), "--align"])
+    first, empty = map(json.loads, capsys.readouterr().out.splitlines())
+    links = parse_pharaoh(first["alignment"])
+    assert [target for _, target in links] == list(range(4))
+    assert all(max(row) == row[source] for row, (source, _) in zip(first["alignment_weights"], links, strict=True))
+    assert empty["alignment"] == ""
+
+
+def test_a_run_is_exported_once(folder, tmp_path, capsys):
+    pytest.importorskip("ctranslate2", reason="written by CTranslate2's own library")
+    result = export_command([str(folder), "--format", "ctranslate2"])
+    assert sorted(path.name for path in (folder / "ctranslate2").iterdir()) == [
+        "config.json",
+        "model.bin",
+        "shared_vocabulary.json",
+        "tokenizer.json",
+    ]
+    assert result["bytes"] > 10_000
+    with pytest.raises(InputError, match="must not exist"):
+        export_command([str(folder), "--format", "ctranslate2"])
+    with pytest.raises(InputError, match="ctranslate2; got 'onnx'"):
+        export_command([str(folder), "--format", "onnx"])
+
+
+@pytest.mark.parametrize("options", [{}, {"position": "learned", "num_kv_heads": 1}])
+def test_ctranslate2_says_the_same(options, tmp_path):
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="the export is checked by CTranslate2 itself")
+    torch.manual_seed(1)
+    shape = {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_feedforward": 48}
+    task = Translate(text=TEXT, model=TranslatorOptions(**shape, **options), search=SearchOptions(beam=1, max_ratio=2.0))
+    encoder = task.fit_encoder(PAIRS)
+    run = Run(task, encoder, task.build(encoder).eval())
+    for parameter in run.model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    export(run, tmp_path / "exported")
+    translator = ctranslate2.Translator(str(tmp_path / "exported"), "cpu", compute_type="float32")
+    vocabulary = encoder.source.tokenizer
+    given = [[vocabulary.id_to_token(token) for token in encoder.source_tokens(pair.source)] for pair in PAIRS]
+    hypotheses = translator.translate_batch(given, beam_size=1, max_decoding_length=12)
+    theirs = [[vocabulary.token_to_id(token) for token in one.hypotheses[0]][:12] for one in hypotheses]
+    ours = [one[0].tokens[:12] for one in run.answers(PAIRS, run.model.predict)]
+    assert sum(map(list.__eq__, theirs, ours)) >= len(PAIRS) - 1  # where two scores all but tie, rounding decides
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("recurrent", {}, "recurrent"),
+        ("transformer", {"position": "rotary"}, "rotary"),
+        ("transformer", {"mechanism": "linear"}, "linear"),
+    ],
+)
+def test_what_ctranslate2_cannot_run_is_refused(kind, options, message, tmp_path):
+    task = Translate(text=TEXT, model=TranslatorOptions(name=kind, d_model=16, num_heads=2, **options))
+    encoder = task.fit_encoder(PAIRS)
+    with pytest.raises(InputError, match=message):
+        export(Run(task, encoder, task.build(encoder)), tmp_path / "x")
+    assert not list(tmp_path.iterdir())
