@@ -51,8 +51,16 @@ class KeyValueCache:
         return self.kept
 
     def reorder(self, order: Int[Tensor, " batch"]) -> None:
-        """Put the sequences in another order, with repeats: what beam search does after each step."""
-        self._buffers = [buffer.index_select(0, order.to(buffer.device)) for buffer in self._buffers]
+        """Put the sequences in another order, with repeats: what beam search does after each step.
+
+        Only what is kept is copied, into the same buffers where there are as many sequences as before.
+        """
+        used = slice(self._first, self._stop)
+        for i, buffer in enumerate(self._buffers):
+            kept = buffer[order.to(buffer.device), :, used]
+            if len(kept) != len(buffer):
+                self._buffers[i] = buffer.new_empty(len(kept), *buffer.shape[1:])
+            self._buffers[i][:, :, used] = kept
 
     def _make_room(self, key: Tensor, value: Tensor) -> None:
         """Move what is kept to the front of buffers that hold twice what is needed now."""
