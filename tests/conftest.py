@@ -16,9 +16,13 @@ with install_import_hook(["regard.attention", "regard.lens", "regard.models"], "
     import regard.models.crf
     import regard.models.pretrained
     import regard.models.readers
+    import regard.models.recurrent_language
+    import regard.models.recurrent_translator
     import regard.models.role_labeler
     import regard.models.tagger
     import regard.models.transducer
+    import regard.models.transformer_language
+    import regard.models.transformer_translator
     import regard.models.words  # noqa: F401
 
 SHARED = Path(os.environ.get("REGARD_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -16,6 +16,9 @@ from regard.errors import InputError
 
 DATA = "a file, or a folder with a test file, or a data set of the Hugging Face hub: owner/name or owner/name:config"
 
+SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte")
+"""How the names of scores end that a person is told beside the main one."""
+
 
 def evaluate(arguments: list[str]) -> dict[str, Any]:
     """Score a trained run on a file, or on the test file of a folder."""
@@ -32,8 +35,9 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
 
     run = load_run(options.run)
     path = _scored_file(run.task, options.data)
-    examples, findings = run.task.read(path)
+    read, findings = run.task.read(path)
     raise_first_error(findings)
+    examples = run.task.cut(run.encoder, read, is_training=False)
     predictions = run.predict(examples)
     result = {"task": run.task.name, "file": str(path), **run.task.score(examples, predictions)}
     say(options, *score_lines(result, run.task.metric))
@@ -72,6 +76,7 @@ def predict(arguments: list[str]) -> dict[str, Any]:
         "--n-best", type=NonNegativeInt, default=0, help="so many answers to each, ranked; of entities, how sure each is"
     )
     parser.add_argument("--align", action="store_true", help="of translations: which source word each word comes from")
+    parser.add_argument("--stream", action="store_true", help="write each text as it comes, to be read along, and no JSON")
     options = parser.parse_args(arguments)
     from regard.data.stream import open_lines
     from regard.tasks.folder import load_run
@@ -80,6 +85,8 @@ def predict(arguments: list[str]) -> dict[str, Any]:
 
     made = parser.instantiate(options)
     run = load_run(options.run, chosen={name: made[name] for name in chosen})
+    if options.stream:
+        return _stream(run, options.input)
     encode, count = json.JSONEncoder(ensure_ascii=False).encode, 0
     with open_lines(options.input) as lines, Progress(run.task.unit, is_quiet=options.json) as progress:
         if run.task.is_lenient:
@@ -88,6 +95,22 @@ def predict(arguments: list[str]) -> dict[str, Any]:
             print("\n".join(map(encode, results)), flush=True)
             count += len(examples)
             progress.add(sum(map(run.encoder.length, examples)), lines.share)
+    return {"task": run.task.name, "num_predictions": count}
+
+
+def _stream(run: Any, source: str) -> dict[str, Any]:
+    """What is written of each example, as it comes, with an empty line behind it."""
+    from regard.data.stream import open_lines
+    from regard.tasks.prediction import read_examples
+
+    count = 0
+    with open_lines(source) as lines:
+        for examples in read_examples(run.task, lines, str(lines.name)):
+            for example in examples:
+                for text in run.task.stream(run, example):
+                    print(text, end="", flush=True)
+                print("\n", flush=True)
+            count += len(examples)
     return {"task": run.task.name, "num_predictions": count}
 
 
@@ -113,7 +136,7 @@ def score_lines(result: dict[str, Any], metric: str) -> list[str]:
 
     where = result.get("split") or result.get("file")
     lines = [f"{named(metric)} on {where}: {figure(metric, result[metric])}"]
-    others = [name for name in result if name.endswith("_percent") and name not in (metric, f"dev_{metric}")]
+    others = [name for name in result if name.endswith(SHOWN) and name not in (metric, f"dev_{metric}")]
     if others:
         lines.append("  ".join(f"{named(name)} {result[name]:.2f}" for name in others))
     for name, value in next((result[key] for key in result if key.startswith("per_")), {}).items():

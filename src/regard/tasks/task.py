@@ -1,7 +1,7 @@
 """What every task offers. Options and promises only: nothing heavy is imported until a method is called."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -137,6 +137,10 @@ class Task(ABC):
     def load_encoder(self, kept: dict[str, Any]) -> Encoder:
         """The encoder again, from its `to_json`."""
 
+    def cut(self, encoder: Encoder, examples: Sequence[Any], *, is_training: bool) -> Sequence[Any]:
+        """What the model reads at once: the examples as they were read, unless they are one long text."""
+        return examples
+
     @abstractmethod
     def build(self, encoder: Encoder) -> "Model":
         """A new model for what the encoder knows."""
@@ -162,6 +166,10 @@ class Task(ABC):
     @abstractmethod
     def read_input(self, lines: list[str]) -> list[Any]:
         """Examples to predict on, from the lines of whatever a person gives."""
+
+    def stream(self, run: Any, example: Any) -> Iterator[str]:
+        """What a run writes of an example, piece by piece as it comes; raises InputError where that is not how it works."""
+        raise InputError(f"--stream is for a task that writes text as it goes, such as generate; {self.name} answers at once.")
 
     @abstractmethod
     def to_json(self, example: Any, prediction: Any) -> dict[str, Any]:

@@ -55,14 +55,19 @@ class Terms:
 class Data:
     """The examples of each part of a data set."""
 
-    train: list[Any]
-    dev: list[Any]
-    test: list[Any]
+    train: Sequence[Any]
+    dev: Sequence[Any]
+    test: Sequence[Any]
 
     @property
-    def scored(self) -> tuple[str, list[Any]]:
+    def scored(self) -> tuple[str, Sequence[Any]]:
         """The part that the final score is about."""
         return ("test", self.test) if self.test else ("dev", self.dev)
+
+    def cut(self, run: Run) -> Data:
+        """Each part as the model reads it."""
+        train = run.task.cut(run.encoder, self.train, is_training=True)
+        return Data(train, *(part and run.task.cut(run.encoder, part, is_training=False) for part in (self.dev, self.test)))
 
 
 def read_data(task: Task, files: Files, seed: int) -> Data:
@@ -92,6 +97,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     run_folder.create(out, "checkpoints")
     seed_everything(terms.seed, verbose=False)
     run = _start(task, files, data, out, terms)
+    data = data.cut(run)
     log = _fit(run, data, out, terms)
     task.settle(run, data.dev)
     run_folder.save_weights(out, run.model.eval())

@@ -1,0 +1,129 @@
+"""Running text, read a piece at a time: one text, JSON lines with "text", or a folder of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from regard.data.corpus.files import texts_in
+from regard.data.findings import Finding
+from regard.data.json_values import as_object, as_text, decoded
+from regard.data.stream import Lines, open_lines
+from regard.errors import InputError
+
+BLOCK_CHARACTERS = 2**14
+"""Of a block, at least, but for the last."""
+JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".jsonl.zip")
+
+
+class Passage(NamedTuple):
+    """Whole lines of a text, with their ends."""
+
+    text: str
+    is_end: bool
+    """Does a document end with it? One text by itself has no end: it could go on."""
+
+
+class Block(NamedTuple):
+    """Some passages of a corpus, by their place in it: what is held in memory of a text."""
+
+    path: Path
+    number: int
+    num_characters: int
+    num_bytes: int
+    num_lines: int
+    num_documents: int
+    """That end in it."""
+
+
+def read_corpus(path: Path) -> tuple[list[Block], list[Finding]]:
+    """The blocks of a corpus, and what is wrong with it. Raises InputError at the first line that cannot be read."""
+    found = [_measured(path, number, passages) for number, passages in enumerate(_blocks(_passages(path)))]
+    if not any(block.num_characters for block in found):
+        return [], [Finding("error", path, None, "there is no text in it.")]
+    return found, []
+
+
+def passages_of(blocks: Sequence[Block]) -> Iterator[Passage]:
+    """The text of some blocks again, in the order of their places, in memory that does not grow with it."""
+    for path, group in groupby(sorted(blocks, key=lambda block: block[:2]), key=lambda block: block.path):
+        wanted = {block.number for block in group}
+        for number, passages in enumerate(_blocks(_passages(path))):
+            if number in wanted:
+                yield from passages
+
+
+def is_documents(path: Path) -> bool:
+    """Are there documents in it, each with an end, rather than one text?"""
+    return path.is_dir() or path.name.lower().endswith(JSON_LINES)
+
+
+def _measured(path: Path, number: int, passages: list[Passage]) -> Block:
+    texts = [passage.text for passage in passages]
+    sizes = sum(map(len, texts)), sum(len(text.encode()) for text in texts), sum(text.count("\n") for text in texts)
+    return Block(path, number, *sizes, sum(passage.is_end for passage in passages))
+
+
+def _blocks(passages: Iterable[Passage]) -> Iterator[list[Passage]]:
+    kept: list[Passage] = []
+    size = 0
+    for passage in passages:
+        kept.append(passage)
+        size += len(passage.text)
+        if size >= BLOCK_CHARACTERS:
+            yield kept
+            kept, size = [], 0
+    if kept:
+        yield kept
+
+
+def _passages(path: Path) -> Iterator[Passage]:
+    if path.is_dir():
+        for one in texts_in(path):
+            with open_lines(one) as lines:
+                yield from _one_document(lines)
+    else:
+        with open_lines(path) as lines:
+            if is_documents(path):
+                yield from _documents(lines, path)
+            else:
+                yield from (Passage(text, False) for text in _texts(lines))
+
+
+def _one_document(lines: Lines) -> Iterator[Passage]:
+    last = None
+    for text in _texts(lines):
+        if last is not None:
+            yield Passage(last, False)
+        last = text
+    if last is not None:
+        yield Passage(last, True)
+
+
+def _texts(lines: Lines) -> Iterator[str]:
+    """Runs of lines of about a block's size, each line with a line feed unless the file's last has none."""
+    kept: list[str] = []
+    size = num_read = 0
+    for line in lines:
+        has_end = lines.num_read - num_read > len(line.encode())
+        num_read = lines.num_read
+        kept.append(f"{line}\n" if has_end else line)
+        size += len(kept[-1])
+        if size >= BLOCK_CHARACTERS:
+            yield "".join(kept)
+            kept, size = [], 0
+    if kept:
+        yield "".join(kept)
+
+
+def _documents(lines: Lines, path: Path) -> Iterator[Passage]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                text = as_text(as_object(decoded(line.strip())[0], "a line").get("text"), '"text"')
+            except InputError as error:
+                raise InputError(error.message, file=path, line=number) from None
+            if text:
+                yield Passage(text, True)

@@ -1,0 +1,50 @@
+"""Where the parts of a corpus are: each a file, or a folder of text files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regard.data.files import SPLITS, Files, find_files
+from regard.data.stream import told
+from regard.errors import InputError
+
+TEXTS = (".txt", ".text", ".md", ".txt.gz", ".text.gz", ".md.gz")
+"""Of a folder, the files that are read."""
+_SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
+
+
+def find_corpora(folder: str | Path | None, given: dict[str, str | None]) -> Files:
+    """The parts in `folder`, each replaced by the one named singly in `given`; a part may be a folder of text files.
+
+    A folder with no parts but with text files is all for training.
+    """
+    folders = {split: Path(path) for split, path in given.items() if path and Path(path).is_dir()}
+    named: dict[str, str | None] = {split: path for split, path in given.items() if path and split not in folders}
+    inside = [] if folder is None else _inside(Path(folder))
+    folders = {_SPLIT_OF[_stem(path)]: path for path in inside if path.is_dir()} | folders
+    if named or any(path.is_file() for path in inside):
+        files = dict(find_files(folder, named).items())
+    elif folders or folder is None or not texts_in(Path(folder)):
+        files = {} if folders else dict(find_files(folder, named).items())
+    else:
+        files = {"train": Path(folder)}
+    return Files(**(files | {split: path for split, path in folders.items() if split not in named}))
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """The text files in a folder and the folders inside it, by name; hidden ones are left out."""
+    with told(folder):
+        found = (path for path in folder.rglob("*") if path.name.lower().endswith(TEXTS) and path.is_file())
+        return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The files and folders that are named like parts."""
+    with told(folder):
+        if not folder.is_dir():
+            raise InputError("--data must be a folder that exists.", file=folder)
+        return [path for path in folder.iterdir() if _stem(path) in _SPLIT_OF]
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0].lower()

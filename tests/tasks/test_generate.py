@@ -1,0 +1,310 @@
+"""Language generation, from files to windows and from prompts to texts."""
+
+import json
+import math
+import random
+
+import pytest
+import torch
+
+from regard.data.batching import Batches
+from regard.data.corpus import passages_of
+from regard.errors import InputError
+from regard.models.options import LanguageOptions, TextOptions, WritingOptions
+from regard.tasks.folder import Run
+from regard.tasks.generate.prompt import Prompt, read_prompts
+from regard.tasks.generate.running import RunningText, Speller
+from regard.tasks.generate.streaming import Gate, stream
+from regard.tasks.generate.task import Generate
+
+TEXT = "To be, or not to be:\n\nthat is the question – naïve 漢字 😀.\n" * 6
+KINDS = ["characters", "bytes", "words", "bpe", "unigram"]
+SMALL = {"d_model": 16, "num_layers": 1, "num_heads": 2, "d_feedforward": 16}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("REGARD_CACHE", str(tmp_path / "cache"))
+
+
+def task_of(sampling=None, model=None, **text):
+    return Generate(
+        text=TextOptions(**{"context": 8} | text),
+        model=LanguageOptions(**SMALL | (model or {})),
+        sampling=WritingOptions(**sampling or {}),
+    )
+
+
+def corpus(tmp_path, text=TEXT, name="train.txt"):
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+def run_of(tmp_path, text=TEXT, name="train.txt", **options):
+    task = task_of(**options)
+    blocks, _ = task.read(corpus(tmp_path, text, name))
+    encoder = task.fit_encoder(blocks)
+    torch.manual_seed(0)
+    return Run(task, encoder, task.build(encoder).eval()), blocks
+
+
+def documents(*texts):
+    return "".join(json.dumps({"text": text}) + "\n" for text in texts)
+
+
+def running(kind, text=TEXT):
+    return RunningText.fit([text], TextOptions(tokens=kind, vocabulary=300))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_running_text_comes_back_as_it_was(kind):
+    text = " ".join(TEXT.split(" ")) if kind != "words" else "\n".join(" ".join(line.split()) for line in TEXT.split("\n"))
+    made = running(kind)
+    assert made.decode(made.encode(text)) == text
+    again = RunningText.load(json.loads(json.dumps(made.to_json())))
+    assert again.encode(text) == made.encode(text)
+    lines = text.splitlines(keepends=True)
+    assert made.decode([token for line in lines for token in made.encode(line)]) == text
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bpe", "unigram"])
+def test_what_is_no_whole_character_yet_is_held_back(kind):
+    made = running(kind, "abc")
+    tokens, speller = made.encode("a漢😀"), Speller(made)
+    parts = [speller.add(token) for token in tokens]
+    assert "".join(parts) == "a漢😀"
+    assert set(parts) == {"", "a", "漢", "😀"}
+    assert made.decode(tokens[:2]) == "a\ufffd"
+
+
+def test_the_letters_of_byte_pairs_are_those_of_the_tokenizer():
+    made = running("bpe", "abc")
+    for byte in range(256):
+        (token,) = [token for token in range(4, len(made)) if made.bytes_of(token) == bytes([byte])]
+        if byte < 128:
+            assert made.tokens.tokenizer.decode([token]) == chr(byte)
+
+
+def test_words_of_a_line_stand_apart_and_lines_end():
+    made = running("words", "the cat\nsat")
+    assert made.encode("the\ncat\n") == [*made.encode("the"), 3, *made.encode("cat"), 3]
+    assert made.decode(made.encode("sat the"), after="the cat") == " sat the"
+    assert made.decode(made.encode("sat the"), after="the cat\n") == "sat the"
+    assert made.decode(made.encode("dog")) == "\ufffd"
+    assert made.pieces(made.encode("cat\ndog")) == ["cat", "\n", "\ufffd"]
+
+
+def test_the_score_counts_each_token_once_whatever_the_batch(tmp_path):
+    for stride in (0, 3):
+        run, blocks = run_of(tmp_path, stride=stride)
+        windows = run.task.cut(run.encoder, blocks, is_training=False)
+        found = run.task.score(windows, run.predict(windows))
+        assert found["num_tokens"] == len(TEXT)
+        assert found["bits_per_character"] == pytest.approx(found["loss_nats"] / math.log(2))
+        assert found["bits_per_byte"] == pytest.approx(found["bits_per_character"] * len(TEXT) / len(TEXT.encode()))
+        one_by_one = [run.predict([window])[0] for window in windows]
+        assert run.task.score(windows, one_by_one)["loss_nats"] == pytest.approx(found["loss_nats"], rel=1e-3)
+
+
+def test_a_model_that_knows_nothing_is_as_perplexed_as_there_are_tokens(tmp_path):
+    run, blocks = run_of(tmp_path)
+    torch.nn.init.zeros_(run.model.embedding.weight)
+    windows = run.task.cut(run.encoder, blocks, is_training=False)
+    found = run.task.score(windows, run.predict(windows))
+    assert found["perplexity"] == pytest.approx(len(run.encoder.running))
+
+
+def test_words_count_the_ends_of_lines(tmp_path):
+    run, blocks = run_of(tmp_path, "the cat sat\n\n on the mat \n", tokens="words")
+    windows = run.task.cut(run.encoder, blocks, is_training=False)
+    assert windows.text.num_tokens == 6 + 3
+    assert run.task.score(windows, [1.0] * len(windows))["num_tokens"] == 9
+
+
+def test_windows_for_training_stand_elsewhere_each_time_and_all_over_the_text(tmp_path):
+    run, blocks = run_of(tmp_path, "".join(map(chr, range(100, 200))))
+    windows = run.task.cut(run.encoder, blocks, is_training=True)
+    torch.manual_seed(0)
+    batches = [run.encoder.collate(windows[:])["tokens"] for _ in range(40)]
+    assert {batch.shape for batch in batches} == {(13, 9)}
+    assert len({tuple(batch.flatten().tolist()) for batch in batches}) == 40
+    counts = torch.bincount(torch.cat([batch[:, 1:] for batch in batches]).flatten(), minlength=104)[4:]
+    assert counts.min() > 10
+    text = "".join(map(chr, range(100, 200)))
+    assert all(run.encoder.running.decode(row) in text for row in batches[0].tolist())
+
+
+def test_a_resumed_run_sees_the_windows_that_were_left(tmp_path):
+    run, blocks = run_of(tmp_path)
+    windows = run.task.cut(run.encoder, blocks, is_training=True)
+
+    def batches():
+        return Batches(windows, run.encoder.collate, 4, length=run.encoder.length, seed=3)
+
+    torch.manual_seed(5)
+    whole, seen = batches(), []
+    for number in range(2):
+        for batch in whole:
+            seen.append(batch["tokens"])
+            if number == 1 and len(seen) == len(whole) + 2:
+                state, drawn = whole.state_dict(), torch.get_rng_state()
+    again = batches()
+    again.load_state_dict(state)
+    torch.manual_seed(99)
+    torch.set_rng_state(drawn)
+    rest = [batch["tokens"] for batch in again]
+    assert len(rest) == len(whole) - 2
+    assert all(map(torch.equal, rest, seen[len(whole) + 2 :]))
+
+
+def test_windows_tell_documents_apart(tmp_path):
+    run, blocks = run_of(tmp_path, documents("abc", "defg", "h"), "train.jsonl", context=20)
+    batch = run.encoder.collate(run.task.cut(run.encoder, blocks, is_training=False)[:])
+    running = run.encoder.running
+    end = 3
+    expected = [end, *running.encode("abc"), end, *running.encode("defg"), end, *running.encode("h"), end]
+    assert batch["tokens"].tolist() == [expected]
+    numbers = batch["documents"][0].tolist()
+    assert numbers == [1] * 4 + [2] * 5 + [3] * 2
+    without, blocks = run_of(tmp_path, documents("abc", "defg", "h"), "train.jsonl", context=20, is_isolated=False)
+    assert "documents" not in without.encoder.collate(without.task.cut(without.encoder, blocks, is_training=False)[:])
+
+
+def test_the_loss_of_a_document_does_not_depend_on_those_before_it(tmp_path):
+    run, blocks = run_of(tmp_path, documents("abcdef", "fedcba"), "train.jsonl", context=30)
+    other, _ = run.task.read(corpus(tmp_path, documents("bbbbbb", "fedcba"), "other.jsonl"))
+    one, two = (run.encoder.collate(run.task.cut(run.encoder, part, is_training=False)[:]) for part in (blocks, other))
+    with torch.no_grad():
+        states = [run.model(batch["tokens"][:, :-1], batch["documents"]) for batch in (one, two)]
+    torch.testing.assert_close(states[0][:, 7:], states[1][:, 7:], rtol=0, atol=0)
+    assert not torch.equal(states[0][:, :7], states[1][:, :7])
+
+
+CASES = [{"stop": ("e",)}, {"stop": (" t", "\n")}, {"stop": ("zz",), "seed": 4}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sampling", CASES, ids=str)
+def test_what_is_streamed_is_what_is_predicted(tmp_path, kind, sampling):
+    run, _ = run_of(tmp_path, tokens=kind, vocabulary=290, sampling={"max_tokens": 25, "temperature": 1.5} | sampling)
+    prompts = [Prompt("to be"), Prompt("", 1), Prompt("that is\n", 2)]
+    predicted = run.predict(prompts)
+    streamed = [list(stream(run, prompt)) for prompt in prompts]
+    assert ["".join(parts) for parts in streamed] == predicted
+    assert all(part for parts in streamed for part in parts)
+    assert not any(stop in text for stop in sampling.get("stop", ()) for text in predicted)
+    assert predicted == run.predict(prompts)
+    assert run.predict(prompts[::-1]) == predicted[::-1]
+
+
+def test_a_stop_ends_the_writing_itself(tmp_path):
+    run, _ = run_of(tmp_path, sampling={"max_tokens": 10_000, "temperature": 2.0, "stop": ("be",)})
+    assert len(list(run.model.write(run.encoder.prompt("to")))) < 10_000
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_gate_lets_through_all_before_the_first_stop(seed):
+    draw = random.Random(seed)
+    text, stops = "".join(draw.choices("ab", k=30)), ["".join(draw.choices("ab", k=draw.randrange(1, 6))) for _ in range(2)]
+    gate, passed, place = Gate(stops), "", 0
+    while place < len(text):
+        size = draw.randrange(1, 4)
+        passed += gate.add(text[place : place + size])
+        place += size
+    first = min((text.find(stop) for stop in stops if stop in text), default=len(text))
+    assert passed + gate.rest() == text[:first]
+
+
+def test_a_document_ends_where_the_model_says_so(tmp_path):
+    run, _ = run_of(tmp_path, documents("ab", "ba"), "train.jsonl", sampling={"max_tokens": 500})
+    assert run.model.language.end == 3
+    assert run.encoder.prompt("ab") == [3, *run.encoder.running.encode("ab")]
+    assert len(run.predict([Prompt("a")])[0]) < 500
+    endless, _ = run_of(tmp_path, sampling={"max_tokens": 50})
+    assert endless.model.language.end is None
+    assert len(endless.predict([Prompt("To")])[0]) == 50
+
+
+def test_prompts_are_lines_or_json_lines():
+    assert read_prompts(["One", "", '{"a": 1', "Two "]) == [Prompt("One", 0), Prompt('{"a": 1', 1), Prompt("Two ", 2)]
+    assert read_prompts(['{"prompt": "a\\nb"}', '{"text": "c"}']) == [Prompt("a\nb", 0), Prompt("c", 1)]
+    assert read_prompts(['{"prompt": ""}']) == [Prompt("")]
+    assert read_prompts([]) == []
+    for line, said in (
+        ("{", "must be JSON"),
+        ("{}", 'must have a "prompt"'),
+        ('{"prompt": 3}', "must be text in quotes, got 3"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            read_prompts(['{"prompt": "a"}', line])
+        assert caught.value.line == 2
+
+
+def test_an_unknown_character_of_a_prompt_is_told_once(tmp_path, capsys):
+    run, _ = run_of(tmp_path, sampling={"max_tokens": 2})
+    run.predict([Prompt("€ and ж"), Prompt("€ and ж", 1)])
+    said = capsys.readouterr().err
+    assert said.startswith("warning: the training text has no characters '€', 'd', 'ж': each is read as unknown.")
+    assert said.count("\n") == 1
+
+
+def test_a_prompt_longer_than_the_context_is_told(tmp_path, capsys):
+    run, _ = run_of(tmp_path, sampling={"max_tokens": 5, "temperature": 0.0})
+    long, short = run.predict([Prompt("to be or not to be"), Prompt("ot to be", 1)])
+    assert long == short
+    assert capsys.readouterr().err == (
+        "warning: a prompt has 18 tokens, more than the context of 8: it is read from its end.\n"
+    )
+    windowed, _ = run_of(tmp_path, sampling={"max_tokens": 5}, model={"window": 3})
+    windowed.predict([Prompt("to be or not to be")])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_text_shorter_than_the_context_can_be_learnt_and_is_told(tmp_path, capsys):
+    run, blocks = run_of(tmp_path, "abc", context=50)
+    windows = run.task.cut(run.encoder, blocks, is_training=True)
+    assert "train.txt has 3 tokens, fewer than a context of 50" in capsys.readouterr().err
+    batch = run.encoder.collate(windows[:])
+    assert batch["tokens"].shape == (1, 4)
+    run.model.loss(batch).backward()
+
+
+def test_a_text_without_words_is_told(tmp_path):
+    run, _ = run_of(tmp_path, "some words", tokens="words")
+    blocks, _ = run.task.read(corpus(tmp_path, "   ", "dev.txt"))
+    with pytest.raises(InputError, match=r"dev.txt: there is no word in it\."):
+        run.task.cut(run.encoder, blocks, is_training=False)
+
+
+def test_a_run_comes_back_from_what_was_kept(tmp_path):
+    run, blocks = run_of(tmp_path, documents("ab", "ba"), "train.jsonl")
+    again = run.task.load_encoder(json.loads(json.dumps(run.encoder.to_json())))
+    assert again.prompt("ab") == run.encoder.prompt("ab")
+    assert run.task.cut(again, blocks, is_training=False) == run.task.cut(run.encoder, blocks, is_training=False)
+
+
+@pytest.mark.parametrize("model", [{}, {"window": 4}, {"name": "recurrent"}], ids=str)
+def test_pictures_show_where_each_new_token_looked(tmp_path, model):
+    run, blocks = run_of(tmp_path, model=model, sampling={"max_tokens": 3})
+    windows = run.task.cut(run.encoder, blocks, is_training=False)
+    shown = run.task.explain(run.encoder, run.model, run.task.worth_showing(windows))
+    assert [len(picture.keys) for picture in shown] == [8] * 4
+    assert "".join(shown[0].labels) == TEXT[:8]
+    assert shown[0].keys[1:] == shown[0].labels[:-1]
+    (layer,) = shown[0].layers
+    assert layer.shape == (8, 8)
+    (picture,) = run.task.explain(run.encoder, run.model, [Prompt("To be, or not")])
+    assert len(picture.keys) == (15 if model else 8)
+    assert picture.note.startswith("→ ")
+    assert picture.note == f"→ {''.join(picture.labels)[-3:]}"
+
+
+def test_a_file_is_counted(tmp_path):
+    run, blocks = run_of(tmp_path)
+    assert run.task.describe(blocks) == {
+        "documents": 1,
+        "lines": TEXT.count("\n"),
+        "characters": len(TEXT),
+        "bytes": len(TEXT.encode()),
+    }
+    assert "".join(passage.text for passage in passages_of(blocks)) == TEXT
