@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
+from regard.models.blocks import lay_out_for_rows
 from regard.models.model import Batch, Model
 from regard.models.options import WritingOptions
 from regard.models.sampling import draw
@@ -97,6 +98,7 @@ class LanguageModel(Model):
 
         In the precision of the weights: for one token it costs more to make them narrow than it saves. The end is not given.
         """
+        lay_out_for_rows(self)
         options, language, device = self.sampling, self.language, self.embedding.weight.device
         writing, new, written = self.begin(), list(prompt), []  # type: Writing, list[int], list[int]
         recent, generator = deque(prompt, language.context), torch.Generator().manual_seed(options.seed * 1_000_003 + place)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +12,8 @@ from regard.attention.positions.angles import angles, check_base, frequencies, p
 from regard.attention.positions.position import Position
 from regard.attention.positions.scaling import Scaling, Unscaled
 from regard.errors import InputError
+
+Turns = tuple[Tensor, Tensor]
 
 
 class Rotary(Position):
@@ -31,6 +35,7 @@ class Rotary(Position):
         check_base(base)
         self.head_dim, self.base, self.interleaved = head_dim, base, interleaved
         self.scaling = Unscaled() if scaling is None else scaling
+        self._last: tuple[Any, Turns] | None = None
         self.dim = round(head_dim * fraction)
         if abs(self.dim - head_dim * fraction) > 1e-6 or self.dim % 2 or not 2 <= self.dim <= head_dim:
             raise InputError(
@@ -45,11 +50,24 @@ class Rotary(Position):
         self, x: Float[Tensor, "batch heads length head_dim"], start: int = 0
     ) -> Float[Tensor, "batch heads length head_dim"]:
         check_width(x, self.head_dim)
+        turned = rotate(x[..., : self.dim], *self._turns(x, start), interleaved=self.interleaved)
+        return turned if self.dim == self.head_dim else torch.cat((turned, x[..., self.dim :]), -1)
+
+    def _turns(self, x: Tensor, start: int) -> Turns:
+        """Cosines and sines. Those of the last call stay while no gradient is asked for.
+
+        So a token that is decoded turns once, and not once more for its keys and in each layer.
+        """
         length, device = x.shape[2], x.device
+        is_kept = type(x) is Tensor and not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+        key = start, length, device, x.dtype, torch.is_inference_mode_enabled()
+        if is_kept and self._last is not None and self._last[0] == key:
+            return self._last[1]
         speeds = self.scaling.frequencies(self.base, self.dim, start + length, device)
-        by = angles(places(start, length, device), speeds, x.dtype)
-        turned = rotate(x[..., : self.dim], by, interleaved=self.interleaved, size=self.scaling.temperature)
-        return torch.cat((turned, x[..., self.dim :]), -1)
+        turns = cos_sin(angles(places(start, length, device), speeds, x.dtype), self.scaling.temperature)
+        if is_kept:
+            self._last = key, turns
+        return turns
 
 
 class Rotary2d(Position):
@@ -81,21 +99,25 @@ class Rotary2d(Position):
         patch = places(start, x.shape[2], x.device)
         row, column = patch.div(self.width, rounding_mode="floor"), patch.remainder(self.width)
         halves = zip(x.chunk(2, -1), (row, column), strict=True)
-        return torch.cat([rotate(half, angles(place, speeds, x.dtype)) for half, place in halves], -1)
+        return torch.cat([rotate(half, *cos_sin(angles(place, speeds, x.dtype))) for half, place in halves], -1)
+
+
+def cos_sin(angles: Float[Tensor, "length half"], size: float = 1.0) -> Turns:
+    """size · cos and size · sin of angles."""
+    return size * angles.cos(), size * angles.sin()
 
 
 def rotate(
     x: Float[Tensor, "batch heads length dim"],
-    angles: Float[Tensor, "length half"],
+    cos: Float[Tensor, "length half"],
+    sin: Float[Tensor, "length half"],
     *,
     interleaved: bool = False,
-    size: float = 1.0,
 ) -> Float[Tensor, "batch heads length dim"]:
-    """size · [[cos, −sin], [sin, cos]] on each pair of channels, in the precision of the angles; arXiv:2104.09864, eq. 13."""
-    half = angles.shape[1]
+    """[[cos, −sin], [sin, cos]] on each pair of channels, in the precision of the angles; arXiv:2104.09864, eq. 13."""
+    half = cos.shape[1]
     sides, axis = ((half, 2), -1) if interleaved else ((2, half), -2)
-    cos, sin = size * angles.cos(), size * angles.sin()
-    one, other = x.to(angles.dtype).unflatten(-1, sides).unbind(axis)
+    one, other = x.to(cos.dtype).unflatten(-1, sides).unbind(axis)
     return torch.stack((one * cos - other * sin, one * sin + other * cos), axis).flatten(-2).to(x.dtype)
 
 
