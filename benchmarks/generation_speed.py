@@ -1,11 +1,11 @@
-"""How fast 1,000 tokens are written, beside GPT-2 of transformers with its cache, and without one, which is how nanoGPT samples.
+"""How fast 1,000 tokens are written, beside GPT-2 of transformers with its cache, and without one, as nanoGPT samples.
 
     python benchmarks/generation_speed.py [--tokens 1000] [--rounds 3]
 
 All have 6 layers, 6 heads, 384 channels, 65 characters and a context of 256, and fresh weights: which characters come costs
-nothing. Ours goes on behind its context by reading the last half again. GPT-2 with a cache writes as far as its positions go, so
-it is given as many as are written; without one, every token is a full pass over the last 256, as nanoGPT's sampling does it. They
-take turns in one process; benchmarks/results/generation_speed.json has the medians.
+nothing. Ours goes on behind its context by reading the last half again. GPT-2 with a cache writes as far as its positions go,
+so it is given as many as are written; without one, every token is a full pass over the last 256, as nanoGPT's sampling does it.
+They take turns in one process; benchmarks/results/generation_speed.json has the medians.
 """
 
 from __future__ import annotations

@@ -141,13 +141,19 @@ def test_lines_and_json_lines_are_read():
     assert raised.value.line == 2
 
 
-def test_a_text_that_is_too_long_is_shortened():
+def test_a_text_that_is_too_long_is_shortened_and_that_is_told(capsys):
     task = Translate(text=PairOptions(vocabulary=320, max_tokens=10), model=KINDS["transformer"])
     encoder = task.fit_encoder(PAIRS)
     batch = encoder.collate([Pair("one " * 10_000, "eins " * 10_000), PAIRS[0]])
     assert batch["source"].shape == batch["outputs"].shape == (2, 10)
     assert encoder.is_shortened(Pair("one " * 10_000))
     assert not encoder.is_shortened(PAIRS[0])
+    assert "more than 9 tokens: the rest is left out" in capsys.readouterr().err
+    run = Run(task, encoder, task.build(encoder).eval())
+    examples = [Pair("one " * 10_000), PAIRS[0]]
+    records = list(map(task.to_json, examples, run.predict(examples)))
+    assert records[0]["is_shortened"]
+    assert "is_shortened" not in records[1]
 
 
 def test_a_run_comes_back_from_its_folder(folder, transformer):

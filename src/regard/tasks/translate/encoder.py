@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,7 @@ class PairEncoder:
     def __init__(self, source: Tokens, target: Tokens, max_tokens: int) -> None:
         self.source, self.target, self.max_tokens = source, target, max_tokens
         self._cut = lru_cache(REMEMBERED)(self._encoded)
+        self.is_told = False
 
     @classmethod
     def fit(cls, pairs: Sequence[Pair], options: PairOptions) -> PairEncoder:
@@ -56,8 +58,13 @@ class PairEncoder:
         return len(self.source_tokens(pair.source)) + len(self.target_tokens(pair.target or ""))
 
     def is_shortened(self, pair: Pair) -> bool:
-        """Is its source too long to be read whole?"""
-        return len(self._cut(pair.source, True)) >= self.max_tokens
+        """Is its source too long to be read whole? The first time that is so, it is told."""
+        is_long = len(self._cut(pair.source, True)) >= self.max_tokens
+        if is_long and not self.is_told:
+            self.is_told = True
+            where = f"line {pair.line}" if pair.line else "a text"
+            print(f"warning: {where} has more than {self.max_tokens - 1} tokens: the rest is left out.", file=sys.stderr)
+        return is_long
 
     def source_tokens(self, text: str) -> list[int]:
         """As many as are read, and the sign of the end."""

@@ -23,6 +23,8 @@ class Translation:
 
     texts: tuple[str, ...]
     scores: tuple[float, ...] = ()
+    is_shortened: bool = False
+    """Was only the beginning of the source read?"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Translate(Task):
             return Translation(("",), (0.0,))
         begun = encoder.begun(example)[1:]
         texts = tuple(encoder.target.decode([*begun, *hypothesis.tokens]) for hypothesis in raw)
-        return Translation(texts, tuple(hypothesis.score for hypothesis in raw))
+        return Translation(texts, tuple(hypothesis.score for hypothesis in raw), encoder.is_shortened(example))
 
     def decode_ranked(self, encoder: Any, example: Pair, raw: Any) -> dict[str, Any]:
         found = self.decode(encoder, example, raw)
@@ -113,7 +115,8 @@ class Translate(Task):
         return read_lines(lines)
 
     def to_json(self, example: Pair, prediction: Translation) -> dict[str, Any]:
-        return {"source": example.source, "translation": prediction.texts[0] if prediction.texts else ""}
+        shortened = {"is_shortened": True} if prediction.is_shortened else {}
+        return {"source": example.source, "translation": prediction.texts[0] if prediction.texts else "", **shortened}
 
     def align(self, run: Any, examples: Sequence[Pair], records: Sequence[dict[str, Any]]) -> None:
         from regard.data.pairs.pharaoh import to_pharaoh
