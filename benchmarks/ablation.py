@@ -18,7 +18,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from common import RESULTS, spread, write
-from tagging import measure
+from quality import measure
 
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Student's t, two-sided, by the number of pairs."""

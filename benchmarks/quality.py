@@ -1,11 +1,12 @@
-"""How well does a recipe do on real text?
+"""How well does a recipe do on real data?
 
-    python benchmarks/tagging.py TASK DATA_FOLDER RECIPE [--name NAME] [--seeds 0 1 2] [-- OPTION ...]
+    python benchmarks/quality.py TASK DATA_FOLDER RECIPE [--name NAME] [--seeds 0 1 2] [-- OPTION ...]
+    python benchmarks/quality.py TASK DATA_FOLDER RECIPE [--name NAME] --finished RUN ... [-- OPTION ...]
 
 Each seed is a whole `regard train TASK --recipe RECIPE OPTION ...` of its own, scored on the test file; the result is kept in
-benchmarks/results/tagging_NAME.json after each, and a seed that is there already is not trained again. What stands behind --
-goes to the command as it is, such as `--encoder.path FOLDER` or `--words.vectors FILE`. Entities that were predicted on test
-are scored a second time by seqeval (strict, IOB2).
+benchmarks/results/quality_NAME.json after each, and a seed that is there already is not trained again. Run folders that such
+a command has left are taken as they are by --finished. What stands behind -- goes to the command, such as
+`--encoder.path FOLDER` or `--test FILE`. Entities that were predicted on test are scored a second time by seqeval (strict, IOB2).
 """
 
 from __future__ import annotations
@@ -18,19 +19,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import yaml
 from common import RESULTS, regard, spread, write
 
 KEPT = (
     *("f1_percent", "precision_percent", "recall_percent", "dev_f1_percent", "perfect_percent", "predicate_f1_percent"),
-    *(
-        "sense_accuracy_percent",
-        "end_to_end_f1_percent",
-        "train_seconds",
-        "examples_per_second",
-        "parameters",
-        "peak_memory_mb",
-    ),
+    *("sense_accuracy_percent", "end_to_end_f1_percent"),
+    *("bleu_percent", "bleu_lowercase_percent", "chrf_percent", "ter_percent", "signature", "dev_bleu_percent"),
+    *("loss_nats", "perplexity", "bits_per_character", "bits_per_byte", "dev_loss_nats"),
+    *("train_seconds", "examples_per_second", "parameters", "peak_memory_mb", "split"),
 )
+METRICS = ("f1_percent", "bleu_percent", "bleu_lowercase_percent", "loss_nats", "train_seconds")
+"""Of which the median over seeds is given."""
 
 
 def seqeval_f1_percent(run: Path, test: Path) -> float:
@@ -46,6 +46,17 @@ def seqeval_f1_percent(run: Path, test: Path) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return 100 * f1_score(gold, predicted, mode="strict", scheme=IOB2)
+
+
+def kept(result: dict[str, Any], seed: int) -> dict[str, Any]:
+    """What of a result goes into the file."""
+    return {"seed": seed, **{key: result[key] for key in KEPT if key in result}}
+
+
+def finished(run: Path) -> dict[str, Any]:
+    """The result of a run folder."""
+    seed = yaml.safe_load((run / "recipe.yaml").read_text())["seed"]
+    return kept(json.loads((run / "metrics.json").read_text()), seed)
 
 
 def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
@@ -64,7 +75,7 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
             *options.more,
         ]
         trained, _ = regard("train", options.task, *given)
-        found = {"seed": seed, **{key: trained[key] for key in KEPT if key in trained}}
+        found = kept(trained, seed)
         if options.task == "ner":
             found["seqeval_f1_percent"] = seqeval_f1_percent(run, next(options.folder.glob("test.*")))
         return found
@@ -80,19 +91,24 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--name")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--finished", type=Path, nargs="+", default=[])
     options = parser.parse_args(arguments[:more])
     options.more = arguments[more + 1 :]
-    name = f"tagging_{options.name or options.recipe}"
+    name = f"quality_{options.name or options.recipe}"
     path = RESULTS / f"{name}.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
-    for seed in options.seeds:
-        if seed in [run["seed"] for run in runs]:
+    known = {run["seed"] for run in runs}
+    new = (finished(run) for run in options.finished)
+    if not options.finished:
+        new = (measure(options, seed) for seed in options.seeds if seed not in known)
+    for run in new:
+        if run["seed"] in known:
             continue
-        runs.append(measure(options, seed))
-        print(json.dumps(runs[-1]), file=sys.stderr)
+        runs.append(run)
+        print(json.dumps(run), file=sys.stderr)
         shown = [Path(word).name if "/" in word else word for word in options.more]
         question = " ".join(["regard train", options.task, "--data", options.folder.name, "--recipe", options.recipe, *shown])
-        figures = {key: spread([run[key] for run in runs]) for key in ("f1_percent", "train_seconds")}
+        figures = {key: spread([run[key] for run in runs]) for key in METRICS if key in runs[0]}
         write(name, {"question": question, **figures, "runs": runs})
 
 
