@@ -6,7 +6,7 @@
 Each seed is a whole `regard train TASK --recipe RECIPE OPTION ...` of its own, scored on the test file; the result is kept in
 benchmarks/results/quality_NAME.json after each, and a seed that is there already is not trained again. Run folders that such
 a command has left are taken as they are by --finished. What stands behind -- goes to the command, such as
-`--encoder.path FOLDER` or `--test FILE`. Entities that were predicted on test are scored a second time by seqeval (strict, IOB2).
+`--encoder.path FOLDER` or `--test FILE`. Entities that were predicted on test are scored once more by seqeval (strict, IOB2).
 """
 
 from __future__ import annotations

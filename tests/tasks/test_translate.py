@@ -11,7 +11,7 @@ from regard.commands.score import predict
 from regard.data.pairs import Pair
 from regard.data.pairs.pharaoh import parse_pharaoh
 from regard.errors import InputError
-from regard.models.options import PairOptions, SearchOptions, TranslatorOptions
+from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.folder import Run, load_run, save_start, save_weights
 from regard.tasks.translate.alignment import alignments, links
 from regard.tasks.translate.ctranslate2 import export
@@ -92,6 +92,19 @@ def test_nothing_is_translated_into_nothing(run):
 def test_a_prefix_is_kept(run):
     (found,) = run.predict([Pair("two trees .", prefix="vier")])
     assert found.texts[0].startswith("vier ")
+
+
+def test_translations_may_be_drawn(folder):
+    cold, warm, again, other = (
+        load_run(folder, chosen={"sampling": SamplingOptions(temperature=temperature, seed=seed)})
+        for temperature, seed in ((1e-3, 0), (3.0, 0), (3.0, 0), (3.0, 1))
+    )
+    assert [one.texts[0] for one in cold.predict(PAIRS)] == [pair.target for pair in PAIRS]
+    drawn = warm.predict(PAIRS)
+    assert drawn == again.predict(PAIRS)
+    assert drawn != other.predict(PAIRS)
+    (record,) = warm.rank(PAIRS[:1], 5)
+    assert len({one["translation"] for one in record["readings"]}) > 1
 
 
 def test_words_are_aligned_to_words(run):

@@ -274,6 +274,7 @@ class SamplingOptions:
         top_p: only the most probable tokens that together have this share
         min_p: only tokens at least this share as probable as the most probable
         repetition_penalty: scores of tokens written before are divided by this; 1 leaves them
+        seed: the same seed, the same tokens
     """
 
     temperature: float = 0.8
@@ -281,6 +282,7 @@ class SamplingOptions:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, temperature=COUNT, top_k=COUNT, top_p=(1e-6, 1), min_p=(0, 1), repetition_penalty=(0.01, 100))
@@ -368,14 +370,13 @@ class WritingOptions(SamplingOptions):
         top_p: only the most probable tokens that together have this share
         min_p: only tokens at least this share as probable as the most probable
         repetition_penalty: scores of tokens in the context are divided by this; 1 leaves them
+        seed: the same seed, the same text
         max_tokens: of what is written
         stop: texts before which it ends, such as '["\\n\\n"]'
-        seed: the same seed, the same text
     """
 
     max_tokens: int = 256
     stop: Sequence[str] = ()
-    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -158,12 +159,21 @@ class _Beams:
         return [sorted(one, key=lambda hypothesis: -hypothesis.score) for one in self.finished]
 
 
+Choose = Callable[[Float[Tensor, "rows vocabulary"], list[list[int]]], Int[Tensor, " rows"]]
+"""A next token for each row, from its scores and what was written of it."""
+
+
 def greedy(writing: Writing, start: Start, end: int) -> list[list[int]]:
     """The most probable next token, step by step."""
+    return step_by_step(writing, start, end, lambda scores, _: scores.argmax(1))
+
+
+def step_by_step(writing: Writing, start: Start, end: int, choose: Choose) -> list[list[int]]:
+    """One answer to each sentence, token by token; a sentence that is done leaves the batch."""
     numbers, written = list(range(len(start.tokens))), [[] for _ in start.tokens]  # type: list[int], list[list[int]]
     limits, tokens = start.max_lengths.tolist(), start.tokens
     while numbers:
-        chosen = writing.advance(tokens).argmax(1)
+        chosen = choose(writing.advance(tokens), [written[number] for number in numbers])
         going = []
         for place, token in enumerate(chosen.tolist()):
             own = written[numbers[place]]

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from regard.models.model import Batch, Model
-from regard.models.options import SearchOptions
-from regard.models.search import Hypothesis, Start, Writing, beam_search, greedy
+from regard.models.options import SamplingOptions, SearchOptions
+from regard.models.sampling import draw
+from regard.models.search import Hypothesis, Start, Writing, beam_search, greedy, step_by_step
 from regard.models.transformer import embedding
 
 ROOM = 10
@@ -54,6 +55,8 @@ class Translator(Model):
     def __init__(self, sizes: Sizes, d_embedding: int, label_smoothing: float, search: SearchOptions) -> None:
         super().__init__()
         self.label_smoothing, self.search = label_smoothing, search
+        self.sampling = SamplingOptions(temperature=0.0)
+        """Above temperature 0, tokens are drawn instead of searched for."""
         self.target = embedding(sizes.target, d_embedding, self.signs.padding)
         self.own_source = None if sizes.is_shared else embedding(sizes.source, d_embedding, self.signs.padding)
         self.bias = nn.Parameter(torch.zeros(sizes.target))
@@ -92,14 +95,29 @@ class Translator(Model):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[list[Hypothesis]]:
-        """The best of a beam search, best first."""
-        return self._searched(batch, self.search)
+        """The best of a beam search, best first; or one that is drawn."""
+        return self._drawn(batch, 1) if self.sampling.temperature else self._searched(batch, self.search)
 
     @torch.no_grad()
     def rank(self, batch: Batch, num_best: int) -> list[list[Hypothesis]]:
-        """So many, best first; the beam is as wide at least."""
+        """So many, best first; the beam is as wide at least. Or as many that are drawn, in the order they came."""
+        if self.sampling.temperature:
+            return self._drawn(batch, num_best)
         wide = replace(self.search, beam=max(num_best, self.search.beam))
         return [found[:num_best] for found in self._searched(batch, wide)]
+
+    def _drawn(self, batch: Batch, number: int) -> list[list[Hypothesis]]:
+        """Answers whose tokens are drawn: another seed, other answers."""
+        generator = torch.Generator().manual_seed(self.sampling.seed)
+
+        def choose(scores: Tensor, written: list[list[int]]) -> Tensor:
+            return draw(scores.cpu(), written, self.sampling, generator).to(scores.device)
+
+        def write(part: Batch, start: Start) -> list[list[Hypothesis]]:
+            return _alone(step_by_step(self.begin(part), start, self.signs.end, choose))
+
+        times = [self._written(batch, write) for _ in range(number)]
+        return [[one for drawn in own for one in drawn] for own in zip(*times, strict=True)]
 
     def _searched(self, batch: Batch, options: SearchOptions) -> list[list[Hypothesis]]:
         return self._written(batch, lambda part, start: beam_search(self.begin(part), start, self.signs.end, options))

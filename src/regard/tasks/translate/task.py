@@ -9,7 +9,7 @@ from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.pairs import Languages, Pair, check_pairs, find_pairs, read_pairs
 from regard.metrics.translation import score_translations
-from regard.models.options import PairOptions, SearchOptions, TranslatorOptions
+from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.task import Encoder, Task, Training
 
 if TYPE_CHECKING:
@@ -37,12 +37,13 @@ class Translate(Task):
         text: how texts are cut
         model: the layers
         search: how a translation is looked for
+        sampling: how one is drawn instead, at a temperature above 0
     """
 
     name: ClassVar[str] = "translate"
     metric: ClassVar[str] = "bleu_percent"
     unit: ClassVar[str] = "tokens"
-    when_predicting: ClassVar[tuple[str, ...]] = ("search",)
+    when_predicting: ClassVar[tuple[str, ...]] = ("search", "sampling")
     is_lenient: ClassVar[bool] = True
     formats: ClassVar[tuple[str, ...]] = ("ctranslate2",)
 
@@ -53,6 +54,7 @@ class Translate(Task):
     text: PairOptions = field(default_factory=PairOptions)
     model: TranslatorOptions = field(default_factory=TranslatorOptions)
     search: SearchOptions = field(default_factory=SearchOptions)
+    sampling: SamplingOptions = field(default_factory=lambda: SamplingOptions(temperature=0.0))
 
     @property
     def usual_epochs(self) -> int:
@@ -90,7 +92,9 @@ class Translate(Task):
         from regard.models.translator import Sizes
 
         kind = {"transformer": TransformerTranslator, "recurrent": RecurrentTranslator}[self.model.name]
-        return kind(Sizes(len(encoder.source), len(encoder.target), encoder.is_joint), self.model, self.search)
+        model = kind(Sizes(len(encoder.source), len(encoder.target), encoder.is_joint), self.model, self.search)
+        model.sampling = self.sampling
+        return model
 
     def decode(self, encoder: Any, example: Pair, raw: Any) -> Translation:
         if not example.source.strip():  # nothing says nothing
