@@ -133,8 +133,8 @@ def test_a_model_without_attention_aligns_nothing_and_shows_nothing():
 def test_a_page_shows_each_token_of_the_translation_over_the_source(run):
     pictures = run.task.explain(run.encoder, run.model, [PAIRS[0], Pair(""), PAIRS[2]])
     assert len(pictures) == 2
-    assert "".join(pictures[0].keys) == " one apples .⏹"
-    assert "".join(pictures[0].queries) == " eins Äpfel .⏹"
+    assert "".join(pictures[0].keys) == " one apples .▪"
+    assert "".join(pictures[0].queries) == " eins Äpfel .▪"
     assert pictures[0].note == f"reference: {PAIRS[0].target}"
     assert all(layer.statistics.values for layer in pictures[0].layers)
     assert pictures[0].layers[0].statistics.block_map.shape[-2:] == (len(pictures[0].queries), len(pictures[0].keys))

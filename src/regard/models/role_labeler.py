@@ -81,11 +81,6 @@ class RoleLabeler(Model):
         self.before_tags: nn.Module = nn.Identity()
         self.emit = nn.Linear(d_model, 1 + 2 * sizes.labels)
 
-    @property
-    def label_bias(self) -> Float[Tensor, " labels"]:
-        """What is added to the score of each tag but the first, which is "outside"."""
-        return self.emit.bias[1:]
-
     @abstractmethod
     def read_rows(self, batch: Batch, choose: Choice) -> tuple[Tensor, Rows, Float[Tensor, "propositions length features"]]:
         """Scores of predicates, what was chosen by them, and for each what is known of the words of its sentence."""

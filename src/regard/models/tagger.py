@@ -49,11 +49,6 @@ class Tagger(Model):
         self.emit = nn.Linear(d_model, len(crf.first))
         self.crf = crf
 
-    @property
-    def label_bias(self) -> Float[Tensor, " labels"]:
-        """What is added to the score of each tag but the first, which is "outside"."""
-        return self.emit.bias[1:]
-
     def forward(self, batch: Batch) -> Float[Tensor, "batch length tags"]:
         """Scores of each tag at each word, before the CRF joins them."""
         lengths = batch["lengths"]

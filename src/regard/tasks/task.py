@@ -148,9 +148,6 @@ class Task(ABC):
     def load_pretrained(self, model: "Model") -> None:  # noqa: B027
         """Give a new model what was learnt elsewhere, where the options name such a thing."""
 
-    def settle(self, run: Any, dev: Sequence[Any]) -> None:  # noqa: B027
-        """Choose on dev, once the weights are learnt, what only whole predictions can tell, such as a threshold."""
-
     @abstractmethod
     def decode(self, encoder: Encoder, example: Any, raw: Any) -> Any:
         """A raw prediction of the model in the user's terms."""

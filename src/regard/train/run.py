@@ -99,7 +99,6 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     run = _start(task, files, data, out, terms)
     data = data.cut(run)
     log = _fit(run, data, out, terms)
-    task.settle(run, data.dev)
     run_folder.save_weights(out, run.model.eval())
     split, examples = data.scored
     predictions = run.predict(examples)

@@ -17,7 +17,7 @@ from regard.tasks.folder import Run
 from regard.tasks.translate.alignment import LOOKS, looks
 from regard.viewer.report import Picture
 
-STOP = "⏹"
+STOP = "▪"
 
 
 def pictures(run: Run, examples: Sequence[Pair]) -> list[Picture]:
