@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from regard.cli import main
+from regard.data.corpus import read_corpus
 from regard.data.entities import parse_entities
+from regard.data.pairs import Languages, read_pairs
 from regard.data.roles import parse_roles
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +29,11 @@ def blocks(language):
 
 
 @pytest.mark.parametrize("code", list(blocks("python")))
-def test_python_examples_run(code, tmp_path):
+def test_python_examples_run(code, tmp_path, request, monkeypatch):
+    if "german-ct2" in code:
+        shutil.copytree(request.getfixturevalue("trained")("runs/german"), tmp_path / "runs" / "german")
+        monkeypatch.chdir(tmp_path)
+        run("regard export runs/german --format ctranslate2 --out german-ct2", monkeypatch)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -47,17 +53,30 @@ def test_shell_examples_run(text, tmp_path, own_files, trained, monkeypatch):
         run(line.split("  #")[0], monkeypatch)
 
 
-RUNS = {"runs/mine": "ner --data my-data", "runs/roles": "srl --data my-roles"}
-SMALL = "--training.max_epochs 1 --words.d_word 8 --words.d_character 8 --words.d_affix 4 --model.d_recurrent 8"
+RUNS = {
+    "runs/mine": "ner --data my-data",
+    "runs/roles": "srl --data my-roles",
+    "runs/german": "translate --data my-en-de",
+    "runs/story": "generate --data my-text",
+}
+TAGGER = "--training.max_epochs 1 --words.d_word 8 --words.d_character 8 --words.d_affix 4 --model.d_recurrent 8"
+TRANSFORMER = "--training.max_epochs 1 --model.d_model 16 --model.num_layers 1 --model.d_feedforward 16"
+SMALL = {
+    "ner": TAGGER,
+    "srl": TAGGER,
+    "translate": f"{TRANSFORMER} --text.vocabulary 300 --model.d_embedding 16",
+    "generate": f"{TRANSFORMER} --text.context 32",
+}
 ROLES = """{"tokens": ["Ada", "met", "Charles", "in", "London"], "predicates": [
   {"predicate": 1, "sense": "meet.02", "arguments": [["ARG0", 0, 1], ["ARG1", 2, 3], ["ARGM-LOC", 3, 5]]}]}
 {"tokens": ["Silence", "."], "predicates": []}
 """.replace("\n  ", "")
+PAIRS = {"en": "A dog sees a tree.\nThe cat sleeps.\n", "de": "Ein Hund sieht einen Baum.\nDie Katze schläft.\n"}
 
 
 @pytest.fixture
 def own_files(tmp_path_factory, tiny_data, tiny_encoder):
-    """What a reader of the pages is thought to have: entities, roles, word vectors, an encoder."""
+    """What a reader of the pages is thought to have: entities, roles, word vectors, an encoder, pairs, a text."""
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(tiny_data, folder / "my-data")
     shutil.copytree(tiny_encoder, folder / "my-encoder")
@@ -65,6 +84,12 @@ def own_files(tmp_path_factory, tiny_data, tiny_encoder):
     for split, copies in (("train", 12), ("dev", 2), ("test", 2)):
         (folder / "my-roles" / f"{split}.jsonl").write_text(ROLES * copies)
     (folder / "vectors.txt").write_text("Ada 1 0 2\nLondon 0 1 3\n")
+    for data in ("my-en-de", "my-text"):
+        (folder / data).mkdir()
+    for split, copies in (("train", 12), ("dev", 2), ("test", 2)):
+        for language, texts in PAIRS.items():
+            (folder / "my-en-de" / f"{split}.{language}").write_text(texts * copies)
+        (folder / "my-text" / f"{split}.txt").write_text("The wolf said: who was there?\n\n" * copies)
     return folder
 
 
@@ -76,18 +101,22 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def trained(runs, own_files, monkeypatch):
     """The folder of a run that a page goes on from; each is trained once."""
+    monkeypatch.setenv("REGARD_CACHE", str(runs / "cache"))
 
     def folder_of(name):
         if not (runs / name).exists():
             monkeypatch.chdir(own_files)
-            run(f"regard train {RUNS[name]} --out {runs / name} {SMALL}", monkeypatch)
+            run(f"regard train {RUNS[name]} --out {runs / name}", monkeypatch)
         return runs / name
 
     return folder_of
 
 
 def run(line, monkeypatch):
-    """`regard …` or `echo "…" | regard …`, in this process: a new one takes seconds to import what it needs."""
+    """`regard …` or `echo "…" | regard …`, in this process: a new one takes seconds to import what it needs.
+
+    What is trained is small, and trained once over the data.
+    """
     *given, command = line.split(" | ")
     if given:
         echo, text = shlex.split(given[0])
@@ -95,24 +124,39 @@ def run(line, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{text}\n".encode())))
     name, *arguments = shlex.split(command)
     assert name == "regard"
-    assert main(arguments) == 0, line
+    small = SMALL[arguments[1]].split() if arguments[0] == "train" else []
+    assert main([*arguments, *small]) == 0, line
 
 
-def examples_of_formats():
-    """Each block of the page about files, with the task whose part of the page it stands in."""
+def examples_of_formats(*kinds):
+    """Each block of the page about files, its kind, and the title of the part of the page it stands in."""
     parts = re.split(r"^## ", (ROOT / "docs" / "data.md").read_text(encoding="utf8"), flags=re.M)
     for part in parts:
         title = part.split("\n")[0]
-        for number, text in enumerate(re.findall(r"^```conll\n(.*?)^```", part, re.S | re.M), 1):
-            yield pytest.param(title, text.split("\n"), id=f"{title}-{number}")
+        for number, (kind, text) in enumerate(re.findall(rf"^```({'|'.join(kinds)})\n(.*?)^```", part, re.S | re.M), 1):
+            yield pytest.param(title, kind, text, id=f"{title}-{number}")
 
 
-@pytest.mark.parametrize(("title", "lines"), list(examples_of_formats()))
-def test_examples_of_formats_are_read(title, lines):
+@pytest.mark.parametrize(("title", "kind", "text"), list(examples_of_formats("conll")))
+def test_examples_of_formats_are_read(title, kind, text):
     parse = {"Entities": parse_entities, "Roles": parse_roles}[title]
-    sentences, findings = parse(lines, Path("data.md"))
+    sentences, findings = parse(text.split("\n"), Path("data.md"))
     assert sentences
     assert not findings
+
+
+@pytest.mark.parametrize(("title", "kind", "text"), list(examples_of_formats("tsv", "jsonl", "tmx")))
+def test_examples_of_files_are_read(title, kind, text, tmp_path):
+    path = tmp_path / "my-en-de" / f"train.{kind}"
+    path.parent.mkdir()
+    path.write_text(text)
+    read = {"Sentence pairs": lambda file: read_pairs(file, Languages()), "Running text": read_corpus}[title]
+    found, findings = read(path)
+    assert not findings
+    if title == "Sentence pairs":
+        assert (found[0].source, found[0].target) == ("A dog sees a tree.", "Ein Hund sieht einen Baum.")
+    else:
+        assert sum(block.num_documents for block in found) == 2
 
 
 def targets():
