@@ -207,7 +207,7 @@ def test_dev_text_that_stands_in_train_is_told(tmp_path):
 
 def test_characters_and_words_that_train_lacks_are_counted(tmp_path):
     (message,) = findings_of(tmp_path, "ab", "a\nézézé", is_characters=True)
-    assert message.startswith("2 characters in it never stand in the training file, 5 times together: 'é', 'z'.")
+    assert message.startswith("2 characters in it missing from the training file, 5 times together: 'é', 'z'.")
     (message,) = findings_of(tmp_path, "a b", "a c", is_words=True)
-    assert message.startswith("1 word in it never stand")
+    assert message.startswith("1 word in it missing")
     assert findings_of(tmp_path, "a b", "a c") == []

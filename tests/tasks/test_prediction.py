@@ -39,6 +39,8 @@ def run_folder(tmp_path):
 class Words:
     """A task of which an example is a line, and a line with an x is wrong."""
 
+    is_line_by_line = False
+
     def read_input(self, lines):
         for number, line in enumerate(lines, 1):
             if "x" in line:

@@ -1,6 +1,7 @@
 """Translation as a task: encoding, prediction, alignment, pages, export."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -10,9 +11,11 @@ from regard.commands.export import export as export_command
 from regard.commands.score import predict
 from regard.data.pairs import Pair
 from regard.data.pairs.pharaoh import parse_pharaoh
+from regard.data.stream import CHUNK_LINES
 from regard.errors import InputError
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.folder import Run, load_run, save_start, save_weights
+from regard.tasks.prediction import read_examples
 from regard.tasks.translate.alignment import alignments, links
 from regard.tasks.translate.ctranslate2 import export
 from regard.tasks.translate.inputs import read_lines
@@ -103,8 +106,10 @@ def test_translations_may_be_drawn(folder):
     drawn = warm.predict(PAIRS)
     assert drawn == again.predict(PAIRS)
     assert drawn != other.predict(PAIRS)
+    assert drawn == [warm.predict([pair])[0] for pair in PAIRS]
     (record,) = warm.rank(PAIRS[:1], 5)
     assert len({one["translation"] for one in record["readings"]}) > 1
+    assert "score" not in record["readings"][0]
 
 
 def test_words_are_aligned_to_words(run):
@@ -141,17 +146,70 @@ def test_a_page_shows_each_token_of_the_translation_over_the_source(run):
 
 
 def test_lines_and_json_lines_are_read():
-    given = ["A line.", "", '{"source": "Another", "prefix": "Noch"}', '{"text": "x"}', "{not json"]
-    assert [(pair.source, pair.prefix) for pair in read_lines(given)] == [
+    given = [
+        "A line.",
+        "",
+        '{"source": "Another", "prefix": "Noch"}',
+        '{"text": "x"}',
+        '{"not json',
+        '{"target": "x"}',
+        '{"src": 3}',
+    ]
+    read = read_lines(given)
+    assert [(pair.source, pair.prefix) for pair in read] == [
         ("A line.", ""),
         ("", ""),
         ("Another", "Noch"),
         ("x", ""),
-        ("{not json", ""),
+        ('{"not json', ""),
+        ("", ""),
+        ("", ""),
     ]
-    with pytest.raises(InputError, match="source") as raised:
-        read_lines(["fine", '{"target": "x"}'])
-    assert raised.value.line == 2
+    assert [pair.error for pair in read[-2:]] == ['a line of JSON must have a "source".', "src must be text in quotes, got 3."]
+    assert [pair.line for pair in read] == list(range(1, 8))
+
+
+def test_a_bad_line_is_named_and_the_rest_goes_on(folder, tmp_path, capsys):
+    (tmp_path / "input.txt").write_text('one apples .\n{"target": "x"}\nfour trees .\n\n')
+    predict([str(folder), "--input", str(tmp_path / "input.txt"), "--search.beam", "1"])
+    said = capsys.readouterr()
+    records = [json.loads(line) for line in said.out.splitlines()]
+    assert [record["translation"] for record in records] == ["eins Äpfel .", "", "vier Bäume .", ""]
+    assert records[1]["error"] == 'a line of JSON must have a "source".'
+    assert 'input.txt:2: a line of JSON must have a "source".' in said.err
+
+
+def test_line_n_of_a_long_input_is_example_n(transformer):
+    lines = [*["one apples ."] * CHUNK_LINES, "", "two trees .", "", ""]
+    examples = [example for part in read_examples(transformer.task, lines, "x") for example in part]
+    assert [example.line for example in examples] == list(range(1, len(lines) + 1))
+    assert [example.source for example in examples] == lines
+
+
+def test_a_run_remembers_its_direction(tmp_path):
+    for code, side in (("en", "source"), ("de", "target")):
+        (tmp_path / "x_en_de").mkdir(exist_ok=True)
+        (tmp_path / "x_en_de" / f"train.{code}").write_text("".join(f"{getattr(pair, side)}\n" for pair in PAIRS))
+    task = Translate()
+    files = task.files(str(tmp_path / "x_en_de"), {})
+    settled = task.settled(files)
+    assert (settled.languages.source, settled.languages.target) == ("en", "de")
+    with pytest.raises(InputError, match="source's file must be named"):
+        settled.read(tmp_path / "x_en_de" / "train.de")
+
+
+def test_words_are_aligned_where_they_are_the_tokens():
+    task = Translate(text=PairOptions(tokens="words"), model=KINDS["recurrent"])
+    encoder = task.fit_encoder(PAIRS)
+    (weights,) = alignments(Run(task, encoder, task.build(encoder).eval()), PAIRS[2:3])
+    assert weights.shape == (len(PAIRS[2].target.split()), len(PAIRS[2].source.split()))
+
+
+def test_the_worst_translations_are_shown_first(run):
+    examples = [PAIRS[0], replace(PAIRS[1], target="etwas ganz anderes"), PAIRS[2]]
+    pictures = run.task.worst_errors(run, examples, run.predict(examples), 2)
+    assert len(pictures) == 2
+    assert pictures[0].note == "reference: etwas ganz anderes"
 
 
 def test_a_text_that_is_too_long_is_shortened_and_that_is_told(capsys):

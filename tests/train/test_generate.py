@@ -79,7 +79,7 @@ BAD = {
     "latin": ("Ünïcode\n".encode("latin1"), "train.txt:1: the text must be UTF-8, got byte 0xdc"),
     "utf16": ("Ada\n".encode("utf-16"), "looks like UTF-16"),
     "zero": (b"a\0b\0c\0\n", "got zero bytes"),
-    "one": (b"a", "too few examples to train on"),
+    "one": (b"a", "too little to train on"),
 }
 
 

@@ -38,10 +38,13 @@ def check(arguments: list[str]) -> dict[str, Any]:
     task_kind, arguments = take_task("check", arguments)
     parser = parser_of(f"check {task_kind.name}", check)
     add_data(parser, task_kind)
+    for name in task_kind.when_reading:
+        parser.add_class_arguments(type(getattr(task_kind(), name)), name)
     options = parser.parse_args(arguments)
     from regard.tasks.check import check_files
 
-    task = task_kind()
+    made = parser.instantiate(options)
+    task = task_kind(**{name: made[name] for name in task_kind.when_reading})
     result = check_files(task, task.files(options.data, singly(options)))
     say(options, *result["lines"])
     return {key: value for key, value in result.items() if key != "lines"}

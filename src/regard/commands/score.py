@@ -45,6 +45,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
         from regard.train.run import write_report
 
         pictures = run.task.worst_errors(run, examples, predictions, int(options.num_errors))
+        if not pictures:
+            raise InputError("there is no error to show, or the model has no attention to show it by.")
         write_report(run, pictures, Path(options.errors), result, title=f"the {len(pictures)} worst errors, worst first")
         result["report"] = options.errors
         say(options, f"report  {options.errors}")
@@ -67,7 +69,7 @@ def _scored_file(task: Any, given: str) -> Path:
 
 
 def predict(arguments: list[str]) -> dict[str, Any]:
-    """Predict: one JSON object a line on standard output."""
+    """Predict: one JSON object a line on standard output. Named with a run, --help has what can be chosen for it too."""
     parser = parser_of("predict", predict)
     chosen = _options_of_run(parser, arguments)
     parser.add_argument("run", type=str, help="run folder")
@@ -89,13 +91,19 @@ def predict(arguments: list[str]) -> dict[str, Any]:
         return _stream(run, options.input)
     encode, count = json.JSONEncoder(ensure_ascii=False).encode, 0
     with open_lines(options.input) as lines, Progress(run.task.unit, is_quiet=options.json) as progress:
-        if run.task.is_lenient:
-            lines.mended = lambda error: print(f"{error} It is read with \ufffd in its place.", file=sys.stderr)
+        lines.mended = _tell_mended if run.task.is_lenient else None
         for examples, results in predict_lines(run, lines, int(options.n_best), is_aligned=options.align):
             print("\n".join(map(encode, results)), flush=True)
+            for example, record in zip(examples, results, strict=True):
+                if "error" in record:
+                    print(f"error: {lines.name}:{example.line}: {record['error']} It is left out.", file=sys.stderr)
             count += len(examples)
             progress.add(sum(map(run.encoder.length, examples)), lines.share)
     return {"task": run.task.name, "num_predictions": count}
+
+
+def _tell_mended(error: InputError) -> None:
+    print(f"{error} It is read with \ufffd in its place.", file=sys.stderr)
 
 
 def _stream(run: Any, source: str) -> dict[str, Any]:
@@ -105,6 +113,7 @@ def _stream(run: Any, source: str) -> dict[str, Any]:
 
     count = 0
     with open_lines(source) as lines:
+        lines.mended = _tell_mended if run.task.is_lenient else None
         for examples in read_examples(run.task, lines, str(lines.name)):
             for example in examples:
                 for text in run.task.stream(run, example):
@@ -147,6 +156,8 @@ def score_lines(result: dict[str, Any], metric: str) -> list[str]:
             lines.append(f"  {name:<20} {figures}  of {value['num_gold']}")
         else:
             lines.append(f"  {name:<20} {value:6.2f}")
+    if result.get("signature"):
+        lines.append(f"signature  {result['signature']}")
     if "errors" in result:
         lines.append(f"errors  {in_one_line(result['errors'])}")
     return lines

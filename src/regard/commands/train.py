@@ -64,6 +64,7 @@ def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path
     names = [field.name for field in fields(task_kind)]
     task = task_kind(**{name: made[name] for name in names})
     files = task.files(options.data, singly(options))
+    task = task.settled(files)
     from regard.train.run import Terms
     from regard.train.run import train as run_training
 

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple, cast
 
@@ -190,6 +191,14 @@ def chunks(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
             head = head or _head(kept[:cut])
             kept, first = kept[cut:], first + cut
     yield from _chunk(head, kept, first)
+
+
+def single_lines(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
+    """Runs of at most `size` lines, blank ones too, of a text in which each line is by itself."""
+    rest, first = iter(lines), 1
+    while part := list(islice(rest, size)):
+        yield Chunk([], part, first)
+        first += len(part)
 
 
 def _chunk(head: list[str], lines: list[str], first: int) -> Iterator[Chunk]:

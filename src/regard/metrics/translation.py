@@ -6,6 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def sentence_scores(translations: Sequence[str], references: Sequence[str]) -> list[float]:
+    """chrF2 of each by itself, in per cent: BLEU says little of a single sentence."""
+    from sacrebleu.metrics import CHRF
+
+    chrf = CHRF()
+    return [float(chrf.sentence_score(one, [other]).score) for one, other in zip(translations, references, strict=True)]
+
+
 def score_translations(translations: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
     """BLEU, chrF2 and TER of the whole, in per cent, with the signature that others can repeat BLEU by.
 

@@ -42,7 +42,7 @@ class Model(nn.Module, ABC):
 
     def rank(self, batch: Batch, num_best: int) -> list[Any]:
         """For each example its `num_best` most probable answers; raises InputError where the model cannot rank them."""
-        raise InputError(f"several answers must be ranked by a model that can; {type(self).__name__} gives one.")
+        raise InputError("--n-best is for models that rank several answers; this one gives one.")
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """What an optimiser trains; parts that have groups of their own, such as pretrained ones, name their own rates."""

@@ -159,13 +159,13 @@ class _Beams:
         return [sorted(one, key=lambda hypothesis: -hypothesis.score) for one in self.finished]
 
 
-Choose = Callable[[Float[Tensor, "rows vocabulary"], list[list[int]]], Int[Tensor, " rows"]]
-"""A next token for each row, from its scores and what was written of it."""
+Choose = Callable[[Float[Tensor, "rows vocabulary"], list[list[int]], list[int]], Int[Tensor, " rows"]]
+"""A next token for each row, from its scores, what was written of it, and which sentence it is."""
 
 
 def greedy(writing: Writing, start: Start, end: int) -> list[list[int]]:
     """The most probable next token, step by step."""
-    return step_by_step(writing, start, end, lambda scores, _: scores.argmax(1))
+    return step_by_step(writing, start, end, lambda scores, *_: scores.argmax(1))
 
 
 def step_by_step(writing: Writing, start: Start, end: int, choose: Choose) -> list[list[int]]:
@@ -173,7 +173,7 @@ def step_by_step(writing: Writing, start: Start, end: int, choose: Choose) -> li
     numbers, written = list(range(len(start.tokens))), [[] for _ in start.tokens]  # type: list[int], list[list[int]]
     limits, tokens = start.max_lengths.tolist(), start.tokens
     while numbers:
-        chosen = choose(writing.advance(tokens), [written[number] for number in numbers])
+        chosen = choose(writing.advance(tokens), [written[number] for number in numbers], numbers)
         going = []
         for place, token in enumerate(chosen.tolist()):
             own = written[numbers[place]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -28,6 +30,7 @@ class Signs(NamedTuple):
     """Tokens that are no text."""
 
     padding: int = 0
+    unknown: int = 1
     start: int = 2
     end: int = 3
 
@@ -107,16 +110,15 @@ class Translator(Model):
         return [found[:num_best] for found in self._searched(batch, wide)]
 
     def _drawn(self, batch: Batch, number: int) -> list[list[Hypothesis]]:
-        """Answers whose tokens are drawn: another seed, other answers."""
-        generator = torch.Generator().manual_seed(self.sampling.seed)
+        """Answers whose tokens are drawn. Another seed, other answers; another batch, the same."""
 
-        def choose(scores: Tensor, written: list[list[int]]) -> Tensor:
-            return draw(scores.cpu(), written, self.sampling, generator).to(scores.device)
+        def write(part: Batch, start: Start, time: int) -> list[list[Hypothesis]]:
+            rows = zip(part["source"].tolist(), part["lengths"].tolist(), strict=True)
+            seeds = [zlib.crc32(repr((row[:length], time, self.sampling.seed)).encode()) for row, length in rows]
+            drawing = _Drawing(self.sampling, seeds, self.signs)
+            return _alone(step_by_step(self.begin(part), start, self.signs.end, drawing))
 
-        def write(part: Batch, start: Start) -> list[list[Hypothesis]]:
-            return _alone(step_by_step(self.begin(part), start, self.signs.end, choose))
-
-        times = [self._written(batch, write) for _ in range(number)]
+        times = [self._written(batch, partial(write, time=time)) for time in range(number)]
         return [[one for drawn in own for one in drawn] for own in zip(*times, strict=True)]
 
     def _searched(self, batch: Batch, options: SearchOptions) -> list[list[Hypothesis]]:
@@ -133,6 +135,20 @@ class Translator(Model):
             for row, one in zip(rows.tolist(), write(part, Start(batch["begun"][rows, :length], limits)), strict=True):
                 found[row] = one
         return found
+
+
+class _Drawing:
+    """Draws each row's tokens by a generator of its own; a sign that is no text is never one of them."""
+
+    def __init__(self, options: SamplingOptions, seeds: list[int], signs: Signs) -> None:
+        self.options, self.never = options, [signs.padding, signs.unknown, signs.start]
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, scores: Tensor, written: list[list[int]], numbers: list[int]) -> Tensor:
+        scores = scores.float().cpu()
+        scores[:, self.never] = -torch.inf
+        rows = zip(scores.split(1), written, numbers, strict=True)
+        return torch.cat([draw(row, [own], self.options, self.generators[number]) for row, own, number in rows])
 
 
 def _alone(written: list[list[int]]) -> list[list[Hypothesis]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from regard.data.stream import Lines, chunks
+from regard.data.stream import Chunk, Lines, chunks, single_lines
 from regard.errors import InputError
 from regard.tasks.folder import Run
 from regard.tasks.task import Task
@@ -32,10 +33,17 @@ def predict_lines(
 
 def read_examples(task: Task, lines: Iterable[str], name: str) -> Iterator[list[Any]]:
     """What a task makes of a text, chunk by chunk; errors have the name and the line that a person knows."""
-    for chunk in chunks(lines):
+    for chunk in single_lines(lines) if task.is_line_by_line else chunks(lines):
         try:
             num_known = len(task.read_input(chunk.head)) if chunk.head else 0
-            yield task.read_input([*chunk.head, *chunk.lines])[num_known:]
+            yield _renumbered(task.read_input([*chunk.head, *chunk.lines])[num_known:], chunk)
         except InputError as error:
             line = None if error.line is None else chunk.number_of(error.line)
             raise InputError(error.message, file=name, line=line) from None
+
+
+def _renumbered(examples: list[Any], chunk: Chunk) -> list[Any]:
+    """With the numbers that their lines have in the whole text, where examples know theirs."""
+    if chunk.first == 1 or not examples or getattr(examples[0], "line", None) is None:
+        return examples
+    return [replace(example, line=chunk.number_of(example.line)) for example in examples]

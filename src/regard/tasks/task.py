@@ -85,6 +85,9 @@ class Task(ABC):
     unit: ClassVar[str] = "words"
     """What `Encoder.length` counts."""
 
+    when_reading: ClassVar[tuple[str, ...]] = ()
+    """Fields whose options decide how files are read, and so what `regard check` says of them."""
+
     when_predicting: ClassVar[tuple[str, ...]] = ()
     """Fields whose options may be chosen anew for each prediction, such as how wide a search is."""
 
@@ -93,6 +96,9 @@ class Task(ABC):
 
     formats: ClassVar[tuple[str, ...]] = ()
     """In which a run can be exported."""
+
+    is_line_by_line: ClassVar[bool] = False
+    """Whether line N of an input, blank or not, is its example N."""
 
     reads_json: ClassVar[bool] = False
     """Whether it reads the JSON lines that data sets of the hub are made into."""
@@ -112,6 +118,10 @@ class Task(ABC):
                 raise InputError(message, file=folder)
             folder = str(folder_from_hub(folder))
         return find_files(folder, given)
+
+    def settled(self, files: Files) -> "Task":
+        """The task with what its training files tell of options that were left open, for a run to remember."""
+        return self
 
     @abstractmethod
     def read(self, path: Path) -> tuple[list[Any], list["Finding"]]:

@@ -87,7 +87,7 @@ def read_data(task: Task, files: Files, seed: int) -> Data:
             file=sys.stderr,
         )
     if not train:
-        raise InputError("too few examples to train on.", file=files.train)
+        raise InputError("too little to train on and to hold out. Give more, or a dev file with --dev.", file=files.train)
     return Data(train, dev, parts.get("test", []))
 
 

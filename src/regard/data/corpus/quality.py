@@ -76,7 +76,7 @@ def _unknown(blocks: Sequence[Block], known: set[str], path: Path, is_words: boo
     named = ", ".join(repr(one) for one, _ in counts.most_common(_NUM_NAMED))
     more = ", …" if len(counts) > _NUM_NAMED else ""
     message = (
-        f"{counted(len(counts), what)} in it never stand in the training file, {counts.total():,} times together: "
+        f"{counted(len(counts), what)} in it missing from the training file, {counts.total():,} times together: "
         f"{named}{more}. Each counts as unknown; tokens=bytes or bpe knows every character."
     )
     return [Finding("warning", path, None, message)]

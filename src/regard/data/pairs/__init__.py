@@ -14,7 +14,7 @@ from regard.data.pairs.quality import check_pairs, cleaned
 from regard.data.quality import first_few
 from regard.errors import InputError
 
-__all__ = ["Languages", "Pair", "check_pairs", "find_pairs", "read_pairs"]
+__all__ = ["Languages", "Pair", "check_pairs", "find_pairs", "read_pairs", "way_of"]
 _MOST_ERRORS = 20
 
 
@@ -29,6 +29,11 @@ def find_pairs(folder: str | Path | None, given: dict[str, str | None], language
             path = parallel.source_side(Path(folder or ""), split, languages)
             given[split] = str(path) if path else None
     return find_files(folder, given)
+
+
+def way_of(path: Path, languages: Languages) -> Languages | None:
+    """The languages of parallel files, of which the source's is given; None of a file that holds both sides."""
+    return parallel.way(path, languages)
 
 
 def read_pairs(path: Path, languages: Languages) -> tuple[list[Pair], list[Finding]]:

@@ -16,3 +16,5 @@ class Pair:
 
     prefix: str = ""
     """What its translation shall begin with."""
+    error: str = ""
+    """Why it can not be translated."""

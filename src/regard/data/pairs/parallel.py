@@ -88,6 +88,15 @@ def _partner(path: Path, side: Side, languages: Languages) -> Path:
     return others[way.target]
 
 
+def way(path: Path, languages: Languages) -> Languages | None:
+    """From which language into which a file is read with the one beside it; None of a file of another form."""
+    side = side_of(path, languages)
+    if side is None:
+        return None
+    others = _siblings(existing(path), side, languages)
+    return direction([side.code, *others], Languages(side.code, languages.target), path) if others else None
+
+
 def _siblings(path: Path, side: Side, languages: Languages) -> dict[str, Path]:
     """Files of the same stem in other languages."""
     with told(path.parent):

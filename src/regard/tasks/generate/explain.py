@@ -42,6 +42,8 @@ def _picture(run: Run, tokens: list[int], title: str, note: str) -> Picture:
     encoder: Any = run.encoder
     task: Any = run.task
     shown = tokens if task.model.is_endless else tokens[-encoder.options.context - 1 :]
+    if len(shown) < len(tokens):
+        note = f"{note} The last {len(shown) - 1:,} of {len(tokens) - 1:,} tokens: more are never read at once."
     device = next(run.model.parameters()).device
     with torch.no_grad():
         lens, _ = watched(run.model.eval(), partial(run.model, torch.tensor([shown[:-1]], device=device)))

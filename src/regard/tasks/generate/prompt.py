@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regard.data.json_values import as_object, as_text, decoded, first_of
 from regard.errors import InputError
@@ -19,21 +18,23 @@ class Prompt:
     text: str
     number: int = 0
     """Its place among others: the same text is continued in another way elsewhere."""
+    line: int | None = field(default=None, compare=False)
+    error: str = ""
+    """Why it can not be continued."""
 
 
 def read_prompts(lines: list[str]) -> list[Prompt]:
     """One a line, or JSON lines with "prompt", which may be empty or have several lines; blank lines are left out."""
-    return [Prompt(text, number) for number, text in enumerate(_texts(lines))]
-
-
-def _texts(lines: list[str]) -> Iterator[str]:
     is_json = _is_record(next((line for line in lines if line.strip()), ""))
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield _of_record(line) if is_json else line
-            except InputError as error:
-                raise InputError(error.message, line=number) from None
+    given = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [_prompt(line, place, number, is_json=is_json) for place, (number, line) in enumerate(given)]
+
+
+def _prompt(line: str, place: int, number: int, *, is_json: bool) -> Prompt:
+    try:
+        return Prompt(_of_record(line) if is_json else line, place, number)
+    except InputError as error:
+        return Prompt("", place, number, error.message)
 
 
 def _is_record(line: str) -> bool:

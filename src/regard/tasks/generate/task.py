@@ -33,6 +33,7 @@ class Generate(Task):
     metric: ClassVar[str] = "loss_nats"
     goal: ClassVar[Literal["max", "min"]] = "min"
     unit: ClassVar[str] = "tokens"
+    when_reading: ClassVar[tuple[str, ...]] = ("text",)
     when_predicting: ClassVar[tuple[str, ...]] = ("sampling",)
     is_lenient: ClassVar[bool] = True
 
@@ -59,7 +60,7 @@ class Generate(Task):
 
     def describe(self, examples: Sequence[Block]) -> dict[str, Any]:
         return {
-            "documents": sum(block.num_documents for block in examples) or 1,
+            "documents": sum(block.num_documents for block in examples) or min(1, len(examples)),
             "lines": sum(block.num_lines for block in examples),
             "characters": sum(block.num_characters for block in examples),
             "bytes": sum(block.num_bytes for block in examples),
@@ -102,10 +103,17 @@ class Generate(Task):
         return read_prompts(lines)
 
     def to_json(self, example: Prompt, prediction: str) -> dict[str, Any]:
+        if example.error:
+            return {"prompt": "", "text": "", "error": example.error}
         return {"prompt": example.text, "text": prediction}
 
     def worth_showing(self, examples: Sequence[Window]) -> Sequence[Window]:
         return examples[:4]
+
+    def worst_errors(self, run: Any, examples: Sequence[Window], predictions: Sequence[float], most: int) -> list["Picture"]:
+        losses = [loss / (one.stop - one.start) for one, loss in zip(examples, predictions, strict=True)]
+        worst = sorted(range(len(examples)), key=lambda place: -losses[place])[:most]
+        return self.explain(run.encoder, run.model, [examples[place] for place in worst])
 
     def explain(self, encoder: Any, model: "Model", examples: Sequence[Any]) -> list["Picture"]:
         from regard.tasks.folder import Run

@@ -67,7 +67,7 @@ def _words(tokens: Tensor, side: Any) -> list[list[int]]:
     is_open = False
     for place, piece in enumerate(side.pieces([number for number in numbers if number >= NUM_SIGNS])):
         is_space = not piece.strip()
-        if not is_space and (not is_open or piece[0].isspace()):
+        if not is_space and (side.kind == "words" or not is_open or piece[0].isspace()):
             words.append([])
         if not is_space:
             words[-1].append(place)

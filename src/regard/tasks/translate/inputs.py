@@ -8,18 +8,25 @@ from regard.errors import InputError
 
 
 def read_lines(lines: list[str]) -> list[Pair]:
-    """A pair a line, empty ones too: the translation of line N is line N. A line {"source", "prefix"} may say how it begins."""
+    """A pair a line, empty ones too: the translation of line N is line N. A line {"source", "prefix"} may say how it begins.
+
+    A line of JSON that says no source has an `error`, and the others go on; what looks like JSON and is none is a text.
+    """
     return [_pair(line, number) for number, line in enumerate(lines, 1)]
 
 
 def _pair(line: str, number: int) -> Pair:
+    text = Pair(line.strip(), line=number)
     if not line.lstrip().startswith('{"'):
-        return Pair(line.strip(), line=number)
+        return text
     try:
         record = as_object(decoded(line.strip())[0], "a line of JSON")
+    except InputError:
+        return text
+    try:
         name, source = first_of(record, ("source", "src", "text"))
         if not name:
             raise InputError('a line of JSON must have a "source".')
         return Pair(as_text(source, name), None, number, as_text(record.get("prefix") or "", "prefix"))
     except InputError as error:
-        raise InputError(error.message, line=number) from None
+        return Pair("", None, number, error=error.message)

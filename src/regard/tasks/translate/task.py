@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from regard.data.files import Files
 from regard.data.findings import Finding
-from regard.data.pairs import Languages, Pair, check_pairs, find_pairs, read_pairs
+from regard.data.pairs import Languages, Pair, check_pairs, find_pairs, read_pairs, way_of
 from regard.metrics.translation import score_translations
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.task import Encoder, Task, Training
@@ -43,6 +43,8 @@ class Translate(Task):
     name: ClassVar[str] = "translate"
     metric: ClassVar[str] = "bleu_percent"
     unit: ClassVar[str] = "tokens"
+    when_reading: ClassVar[tuple[str, ...]] = ("languages",)
+    is_line_by_line: ClassVar[bool] = True
     when_predicting: ClassVar[tuple[str, ...]] = ("search", "sampling")
     is_lenient: ClassVar[bool] = True
     formats: ClassVar[tuple[str, ...]] = ("ctranslate2",)
@@ -62,6 +64,11 @@ class Translate(Task):
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
         return find_pairs(folder, given, self.languages)
+
+    def settled(self, files: Files) -> "Translate":
+        path = files.train or files.dev or files.test
+        found = way_of(path, self.languages) if path else None
+        return replace(self, languages=found or self.languages)
 
     def read(self, path: Path) -> tuple[list[Pair], list[Finding]]:
         return read_pairs(path, self.languages)
@@ -106,7 +113,9 @@ class Translate(Task):
     def decode_ranked(self, encoder: Any, example: Pair, raw: Any) -> dict[str, Any]:
         found = self.decode(encoder, example, raw)
         ranked = zip(found.texts, found.scores, strict=True)
-        readings = [{"translation": text, "score": round(score, 4)} for text, score in ranked]
+        readings = [
+            {"translation": text} | ({} if self.sampling.temperature else {"score": round(score, 4)}) for text, score in ranked
+        ]
         return {**self.to_json(example, found), "readings": readings}
 
     def score(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> dict[str, Any]:
@@ -120,6 +129,8 @@ class Translate(Task):
 
     def to_json(self, example: Pair, prediction: Translation) -> dict[str, Any]:
         shortened = {"is_shortened": True} if prediction.is_shortened else {}
+        if example.error:
+            return {"source": example.source, "translation": "", "error": example.error}
         return {"source": example.source, "translation": prediction.texts[0] if prediction.texts else "", **shortened}
 
     def align(self, run: Any, examples: Sequence[Pair], records: Sequence[dict[str, Any]]) -> None:
@@ -135,6 +146,16 @@ class Translate(Task):
         from regard.tasks.translate.ctranslate2 import export
 
         return export(run, folder)
+
+    def worst_errors(
+        self, run: Any, examples: Sequence[Pair], predictions: Sequence[Translation], most: int
+    ) -> list["Picture"]:
+        from regard.metrics.translation import sentence_scores
+
+        texts = [prediction.texts[0] if prediction.texts else "" for prediction in predictions]
+        scores = sentence_scores(texts, [pair.target or "" for pair in examples])
+        worst = sorted(range(len(examples)), key=scores.__getitem__)[:most]
+        return self.explain(run.encoder, run.model, [examples[place] for place in worst])
 
     def worth_showing(self, examples: Sequence[Pair]) -> Sequence[Pair]:
         return sorted(examples[:200], key=lambda pair: abs(len(pair.source.split()) - 14))[:12]
