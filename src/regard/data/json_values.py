@@ -24,6 +24,15 @@ def decoded(text: str, start: int = 0) -> tuple[Any, int]:
     return value, stop
 
 
+def one_object(line: str) -> dict[str, Any]:
+    """The object that is all of a line."""
+    line = line.strip()
+    value, stop = decoded(line)
+    if stop < len(line):
+        raise InputError(f"a line must hold one JSON object, got more after it at column {stop + 1}.")
+    return as_object(value, "a line")
+
+
 def as_object(value: Any, what: str) -> dict[str, Any]:
     """The value, when it is an object."""
     if not isinstance(value, dict):

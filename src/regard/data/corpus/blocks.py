@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from regard.data.corpus.files import texts_in
 from regard.data.findings import Finding
-from regard.data.json_values import as_object, as_text, decoded
+from regard.data.json_values import as_text, one_object
 from regard.data.stream import Lines, open_lines
 from regard.errors import InputError
 
@@ -122,7 +122,7 @@ def _documents(lines: Lines, path: Path) -> Iterator[Passage]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                text = as_text(as_object(decoded(line.strip())[0], "a line").get("text"), '"text"')
+                text = as_text(one_object(line).get("text"), '"text"')
             except InputError as error:
                 raise InputError(error.message, file=path, line=number) from None
             if text:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.findings import Finding
-from regard.data.json_values import as_object, as_text, decoded, short
+from regard.data.json_values import as_text, one_object, short
 from regard.data.pairs.languages import Languages, direction, is_asked, is_code
 from regard.data.pairs.pair import Pair
 from regard.data.stream import Lines, open_lines
@@ -44,11 +44,7 @@ def _pairs(lines: Lines, path: Path, languages: Languages, findings: list[Findin
 
 def _record(line: str) -> dict[str, Any]:
     """Texts by their language, beside whatever else the line tells."""
-    line = line.strip()
-    value, stop = decoded(line)
-    if stop < len(line):
-        raise InputError(f"a line must hold one JSON object, got more after it at column {stop + 1}.")
-    record = as_object(value, "a line")
+    record = one_object(line)
     inner = record.get("translation")
     return inner if isinstance(inner, dict) else record
 

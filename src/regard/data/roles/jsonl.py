@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.findings import Finding
-from regard.data.json_values import as_list, as_object, as_text, decoded, first_of, short
+from regard.data.json_values import as_list, as_object, as_text, first_of, one_object, short
 from regard.data.paragraphs import read_each
 from regard.data.roles.propositions import PREDICATE, REST, checked_tokens, in_order, proposition
 from regard.data.sentence import Proposition, RoleSentence
@@ -85,7 +85,7 @@ def _disjoint(first: RoleSentence, second: RoleSentence) -> tuple[Proposition, .
 
 def _sentence(line: int, given: str) -> tuple[RoleSentence, bool]:
     """The sentence, and whether its line was of one proposition."""
-    record = _object(given)
+    record = one_object(given)
     tokens = checked_tokens(as_list(_get(record, _TOKENS), "tokens"))
     is_single = "predicate" in record
     text, offsets = _placed(record, tokens)
@@ -169,14 +169,6 @@ def _placed(record: dict[str, Any], tokens: Sequence[str]) -> tuple[str | None, 
     if len(pairs) != len(tokens) or not all(limits) or max(stop for _, stop in pairs) > len(text or ""):
         raise InputError("offsets must be [start, end] of each token, inside text.")
     return text, tuple(pairs)
-
-
-def _object(line: str) -> dict[str, Any]:
-    line = line.strip()
-    value, stop = decoded(line)
-    if stop < len(line):
-        raise InputError(f"a line must hold one JSON object, got more after it at column {stop + 1}.")
-    return as_object(value, "a line")
 
 
 def _get(record: dict[str, Any], names: tuple[str, ...], default: Any = None) -> Any:

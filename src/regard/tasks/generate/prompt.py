@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from regard.data.json_values import as_object, as_text, decoded, first_of
+from regard.data.json_values import as_text, first_of, one_object
 from regard.errors import InputError
 
 KEYS = ("prompt", "text")
@@ -46,7 +46,7 @@ def _is_record(line: str) -> bool:
 
 
 def _of_record(line: str) -> str:
-    key, value = first_of(as_object(decoded(line.strip())[0], "a line"), KEYS)
+    key, value = first_of(one_object(line), KEYS)
     if not key:
         raise InputError('a line must have a "prompt", which is the text to go on from.')
     return as_text(value, key)

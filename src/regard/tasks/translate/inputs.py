@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regard.data.json_values import as_object, as_text, decoded, first_of
+from regard.data.json_values import as_text, first_of, one_object
 from regard.data.pairs import Pair
 from regard.errors import InputError
 
@@ -20,7 +20,7 @@ def _pair(line: str, number: int) -> Pair:
     if not line.lstrip().startswith('{"'):
         return text
     try:
-        record = as_object(decoded(line.strip())[0], "a line of JSON")
+        record = one_object(line)
     except InputError:
         return text
     try:
