@@ -20,6 +20,7 @@ from regard.tasks.translate.alignment import alignments, links
 from regard.tasks.translate.ctranslate2 import export
 from regard.tasks.translate.inputs import read_lines
 from regard.tasks.translate.task import Translate
+from regard.viewer.report import render
 
 NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "green": "grüne", "apples": "Äpfel", "trees": "Bäume"}
 PAIRS = [
@@ -142,7 +143,12 @@ def test_a_page_shows_each_token_of_the_translation_over_the_source(run):
     assert "".join(pictures[0].queries) == " eins Äpfel .▪"
     assert pictures[0].note == f"reference: {PAIRS[0].target}"
     assert all(layer.statistics.values for layer in pictures[0].layers)
-    assert pictures[0].layers[0].statistics.block_map.shape[-2:] == (len(pictures[0].queries), len(pictures[0].keys))
+    alignment, layer, *_ = pictures[0].layers
+    assert layer.statistics.block_map.shape[-2:] == (len(pictures[0].queries), len(pictures[0].keys))
+    assert alignment.name == "alignment"
+    assert torch.allclose(alignment.statistics.block_map[0, 0], alignments(run, [PAIRS[0]])[0], atol=1e-5)
+    assert [pictures[0].extras.texts[name] for name in alignment.texts] == [["eins", "Äpfel", "."], ["one", "apples", "."]]
+    assert "alignment" in render(pictures, title="x")
 
 
 def test_lines_and_json_lines_are_read():

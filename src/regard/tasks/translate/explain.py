@@ -12,12 +12,16 @@ from torch import Tensor
 from regard.attention.masks import Mask, everything
 from regard.attention.mechanism import Mechanism
 from regard.data.pairs import Pair
+from regard.lens.measure import measure_matrix
 from regard.lens.watch import Lens, watch
+from regard.tasks.explain import WANTED
 from regard.tasks.folder import Run
-from regard.tasks.translate.alignment import LOOKS, looks
-from regard.viewer.report import Picture
+from regard.tasks.translate.alignment import LOOKS, alignments, looks
+from regard.viewer.picture import Layer
+from regard.viewer.report import Extras, Picture
 
 STOP = "▪"
+ALIGNMENT, SOURCE = "alignment", "source words"
 
 
 def pictures(run: Run, examples: Sequence[Pair]) -> list[Picture]:
@@ -30,11 +34,23 @@ def pictures(run: Run, examples: Sequence[Pair]) -> list[Picture]:
 def _picture(run: Run, example: Pair, prediction: Any) -> Picture:
     encoder: Any = run.encoder
     text = prediction.texts[0] if prediction.texts else ""
-    lens = _seen(run.model, encoder.collate([replace(example, target=text)]))
+    said = replace(example, target=text)
+    lens = _seen(run.model, encoder.collate([said]))
     source = [*encoder.source.pieces(encoder.source_tokens(example.source)[:-1]), STOP]
     target = [*encoder.target.pieces(encoder.target_tokens(text)[:-1]), STOP]
     note = "" if example.target is None else f"reference: {example.target}"
-    return Picture.of(lens, f"{example.source} → {text}", source, queries=target, note=note)
+    picture = Picture.of(lens, f"{example.source} → {text}", source, queries=target, note=note)
+    return _with_alignment(picture, alignments(run, [said])[0], said)
+
+
+def _with_alignment(picture: Picture, weights: Tensor, said: Pair) -> Picture:
+    """What the words of the translation come from stands before the layers; nothing where they are cut in another way."""
+    words = {ALIGNMENT: (said.target or "").split(), SOURCE: said.source.split()}
+    if weights.shape != tuple(map(len, words.values())) or not weights.numel():
+        return picture
+    found = measure_matrix(weights[None, None], None, WANTED).statistics
+    layer = Layer(ALIGNMENT, found, (len(weights), weights.shape[1]), (0,), (ALIGNMENT, SOURCE), roles=("words to words",))
+    return replace(picture, layers=[layer, *picture.layers], extras=Extras(texts=words))
 
 
 def _seen(model: Any, batch: dict[str, Tensor]) -> Lens:
