@@ -45,8 +45,6 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
         from regard.train.run import write_report
 
         pictures = run.task.worst_errors(run, examples, predictions, int(options.num_errors))
-        if not pictures:
-            raise InputError("there is no error to show, or the model has no attention to show it by.")
         write_report(run, pictures, Path(options.errors), result, title=f"the {len(pictures)} worst errors, worst first")
         result["report"] = options.errors
         say(options, f"report  {options.errors}")
