@@ -5,7 +5,8 @@
 nanoGPT's own train.py runs first, with the options that its README has for a CPU: 4 layers of 128, a context of 64, 2,000
 steps. Its wall time, without that of its start, is what `regard train generate --recipe generate_tinyshakespeare` then gets,
 for each seed on the same machine. DATA_FOLDER has train.txt and dev.txt; nanoGPT gets both as one, cut where its own script
-cuts. Its dev loss is an estimate over 20 batches drawn at random, so it is taken again over all of dev, from its checkpoint.
+cuts (it needs `pip install requests tiktoken`). Its dev loss is an estimate over 20 batches drawn at random, so it is taken
+again over all of dev, from its checkpoint.
 """
 
 from __future__ import annotations
