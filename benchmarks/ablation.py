@@ -1,6 +1,6 @@
 """Does a part of a model help? The same training with and without it, seed by seed.
 
-    python benchmarks/ablation.py TASK DATA_FOLDER RECIPE --name NAME --vary OPTION=VALUE,VALUE [--seeds 0 1] [-- OPTION ...]
+    python benchmarks/ablation.py TASK DATA_FOLDER RECIPE [--name NAME] --vary OPTION=VALUE,VALUE [--seeds 0 1] [-- OPTION ...]
 
 Each run is a whole `regard train`, scored on the test file. benchmarks/results/ablation_NAME.json holds every run, and the
 first variant's score less each other's: the mean over seeds and its 95 % interval by Student's t of the paired differences. It
@@ -9,16 +9,14 @@ is written after each run, and what is there already is not trained again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from math import sqrt
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from common import RESULTS, spread, write
-from quality import measure
+from common import spread, write
+from quality import measure, parsed, parser_of, question, runs_of
 
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Student's t, two-sided, by the number of pairs."""
@@ -45,22 +43,13 @@ def summary(runs: list[dict[str, Any]], variants: list[str], metric: str) -> dic
 
 def main() -> None:
     """Run what is not there yet."""
-    arguments = sys.argv[1:]
-    more = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("recipe")
-    parser.add_argument("--name", required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--vary", required=True, help="OPTION=VALUE,VALUE")
     parser.add_argument("--metric", default="f1_percent")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    options = parser.parse_args(arguments[:more])
+    options = parsed(parser)
     option, _, values = options.vary.partition("=")
-    variants, given = values.split(","), arguments[more + 1 :]
-    path = RESULTS / f"ablation_{options.name}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
-    question = " ".join(["regard train", options.task, "--data", options.folder.name, "--recipe", options.recipe, *given])
+    name, variants, given = f"ablation_{options.name or options.recipe}", values.split(","), options.more
+    runs, asked = runs_of(name), question(options)
     for seed in options.seeds:
         for variant in variants:
             if (variant, seed) in [(run["variant"], run["seed"]) for run in runs]:
@@ -69,7 +58,7 @@ def main() -> None:
             runs.append({"variant": variant, **measure(options, seed)})
             print(json.dumps(runs[-1]), file=sys.stderr)
             found = summary(runs, variants, options.metric)
-            write(f"ablation_{options.name}", {"question": question, "varied": option, **found, "runs": runs})
+            write(name, {"question": asked, "varied": option, **found, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -81,22 +81,43 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         return found
 
 
-def main() -> None:
-    """Run the seeds that are not there yet."""
-    arguments = sys.argv[1:]
-    more = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """What every script asks that trains by seeds."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task")
     parser.add_argument("folder", type=Path)
     parser.add_argument("recipe")
     parser.add_argument("--name")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--finished", type=Path, nargs="+", default=[])
-    options = parser.parse_args(arguments[:more])
-    options.more = arguments[more + 1 :]
-    name = f"quality_{options.name or options.recipe}"
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options, and as `more` what stands behind --."""
+    arguments = sys.argv[1:]
+    more = arguments.index("--") if "--" in arguments else len(arguments)
+    return parser.parse_args(arguments[:more], argparse.Namespace(more=arguments[more + 1 :]))
+
+
+def runs_of(name: str) -> list[dict[str, Any]]:
+    """Those that a result file has already."""
     path = RESULTS / f"{name}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    return json.loads(path.read_text())["runs"] if path.exists() else []
+
+
+def question(options: argparse.Namespace) -> str:
+    """The command, without the folders of this machine."""
+    shown = [Path(word).name if "/" in word else word for word in options.more]
+    return " ".join(["regard train", options.task, "--data", options.folder.name, "--recipe", options.recipe, *shown])
+
+
+def main() -> None:
+    """Run the seeds that are not there yet."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--finished", type=Path, nargs="+", default=[])
+    options = parsed(parser)
+    name = f"quality_{options.name or options.recipe}"
+    runs = runs_of(name)
     known = {run["seed"] for run in runs}
     new = (finished(run) for run in options.finished)
     if not options.finished:
@@ -106,10 +127,8 @@ def main() -> None:
             continue
         runs.append(run)
         print(json.dumps(run), file=sys.stderr)
-        shown = [Path(word).name if "/" in word else word for word in options.more]
-        question = " ".join(["regard train", options.task, "--data", options.folder.name, "--recipe", options.recipe, *shown])
         figures = {key: spread([run[key] for run in runs]) for key in METRICS if key in runs[0]}
-        write(name, {"question": question, **figures, "runs": runs})
+        write(name, {"question": question(options), **figures, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from regard.models.search import Writing
 from regard.models.transformer import embedding
 
 PADDING = 0
+READ_AT_ONCE = 1024
+"""Tokens of a prompt, where what has to be kept of a text is bounded."""
 SCORED_AT_ONCE = 2**26
 """Numbers of scores that are held while losses are taken without gradients."""
 

@@ -1,7 +1,7 @@
 """What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from regard.errors import InputError
@@ -170,6 +170,12 @@ class TransformerOptions:
         require(self, num_kv_heads=COUNT, window=COUNT)
 
 
+def _stack_of(options: Any, **own: Any) -> TransformerOptions:
+    """What a model's options say of a stack, by the same names; `own` says the rest."""
+    named = {field.name: getattr(options, field.name) for field in fields(TransformerOptions) if field.name not in own}
+    return TransformerOptions(**named, **own)
+
+
 @dataclass(frozen=True)
 class PairOptions:
     """How the two sides of a pair are cut into tokens.
@@ -232,16 +238,7 @@ class TranslatorOptions:
     @property
     def transformer(self) -> TransformerOptions:
         """Of one side of a transformer."""
-        return TransformerOptions(
-            self.d_model,
-            self.num_layers,
-            self.num_heads,
-            self.num_kv_heads,
-            self.d_feedforward,
-            self.mechanism or "softmax",
-            self.position,
-            dropout=self.dropout,
-        )
+        return _stack_of(self, mechanism=self.mechanism or "softmax", window=0)
 
 
 @dataclass(frozen=True)
@@ -356,8 +353,7 @@ class LanguageOptions:
     @property
     def transformer(self) -> TransformerOptions:
         """Of its stack."""
-        names = ("d_model", "num_layers", "num_heads", "num_kv_heads", "d_feedforward", "mechanism", "position", "window")
-        return TransformerOptions(**{name: getattr(self, name) for name in (*names, "dropout")})
+        return _stack_of(self)
 
 
 @dataclass(frozen=True)

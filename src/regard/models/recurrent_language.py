@@ -14,11 +14,10 @@ from regard.attention.cache import KeyValueCache
 from regard.attention.masks import document, everything, window
 from regard.attention.multihead import MultiHeadAttention
 from regard.models.blocks import LockedDropout
-from regard.models.language import Language, LanguageModel
+from regard.models.language import READ_AT_ONCE, Language, LanguageModel
 from regard.models.options import LanguageOptions, WritingOptions
 from regard.models.search import Writing
 
-READ_AT_ONCE = 1024
 State = tuple[Tensor, Tensor]
 
 

@@ -7,13 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from regard.attention.masks import causal, document, everything, window
-from regard.models.language import Language, LanguageModel
+from regard.models.language import READ_AT_ONCE, Language, LanguageModel
 from regard.models.options import LanguageOptions, WritingOptions
 from regard.models.search import Writing
 from regard.models.transformer import Transformer
-
-READ_AT_ONCE = 1024
-"""Tokens of a prompt, where a window bounds what has to be kept."""
 
 
 class TransformerLanguage(LanguageModel):

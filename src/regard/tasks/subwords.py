@@ -51,10 +51,11 @@ def fit_tokens(texts: Iterable[str], kind: Kind, size: int) -> Tokens:
 
 def load_tokens(kept: dict[str, Any]) -> Tokens:
     """Again, from `to_json`."""
-    kinds = {"bytes": Bytes, "characters": Characters, "words": Words, "bpe": Subwords, "unigram": Subwords}
     known = dict(kept)
-    kind = kinds[known["kind"]]
-    return kind(**known) if kind is Subwords else kind(**{name: known[name] for name in known if name != "kind"})
+    kind = known.pop("kind")
+    if kind in ("bpe", "unigram"):
+        return Subwords(kind, **known)
+    return {"bytes": Bytes, "characters": Characters, "words": Words}[kind](**known)
 
 
 class Subwords:

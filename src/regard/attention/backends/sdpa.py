@@ -86,8 +86,8 @@ def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor,
 def _kernels(query: Tensor, num_keys: int, is_masked: bool) -> AbstractContextManager[Any]:
     """Which of PyTorch's kernels may serve half precision.
 
-    On a CPU the backward of the fused one takes five times as long as products and a softmax where the matrix is small (seen
-    with PyTorch 2.13 below 200 keys); those too sum in float32.
+    On a CPU the backward of the fused one is slower than products and a softmax where the matrix is small (seen with PyTorch
+    2.13); those too sum in float32.
 
     On a Hopper GPU cuDNN's is the fastest. It is kept away from written masks: a row that may look at nothing comes out of it
     as noise (seen with PyTorch 2.11, cuDNN 9).

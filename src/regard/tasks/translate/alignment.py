@@ -44,7 +44,7 @@ def _aligned(run: Run, batch: dict[str, Tensor]) -> list[Tensor]:
     found = []
     for row, source, target in zip(looks(run.model, batch), batch["source"], batch["outputs"], strict=True):
         rows, columns = (_words(tokens, side) for tokens, side in ((target, encoder.target), (source, encoder.source)))
-        found.append(_by_words(row, rows, columns))
+        found.append(by_words(row, rows, columns))
     return found
 
 
@@ -75,7 +75,8 @@ def _words(tokens: Tensor, side: Any) -> list[list[int]]:
     return words
 
 
-def _by_words(weights: Tensor, rows: list[list[int]], columns: list[list[int]]) -> Tensor:
+def by_words(weights: Tensor, rows: list[list[int]], columns: list[list[int]]) -> Tensor:
+    """Shares of source words in what target words saw; `rows` and `columns` are the places of each word's pieces."""
     if not rows or not columns:
         return weights.new_zeros(len(rows), len(columns))
     means = torch.stack([weights[places].mean(0) for places in rows])
