@@ -1,10 +1,11 @@
-"""Recurrent layers read each sequence by itself."""
+"""Parts of models: layers that read each sequence by itself, hidden features, weights for single rows."""
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from regard.models.blocks import BidirectionalLSTM, LockedDropout, positions_before, reverse_within
+from regard.models.blocks import BidirectionalLSTM, LockedDropout, hide, lay_out_for_rows, positions_before, reverse_within
 
 LENGTHS = torch.tensor([4, 2, 1])
 
@@ -49,3 +50,32 @@ def test_dropout_is_the_same_along_a_sequence_and_keeps_the_mean():
     assert set(dropped.unique().tolist()) == {0.0, torch.tensor(4 / 3).item()}
     assert abs(dropped.mean() - 1) < 0.02
     assert torch.equal(LockedDropout(0.25).eval()(dropped), dropped)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_hidden_features_are_a_share_and_what_stays_makes_up_for_them(share, dtype):
+    torch.manual_seed(0)
+    x = torch.ones(300, 1001, dtype=dtype, requires_grad=True)
+    hidden = hide(x, share, True)
+    assert hidden.dtype == dtype
+    assert float((hidden == 0).double().mean()) == pytest.approx(share, abs=0.005)
+    assert float(hidden.double().mean()) == pytest.approx(1, abs=0.02)
+    hidden.sum().backward()
+    assert torch.equal(x.grad, hidden.detach())
+
+
+def test_nothing_is_hidden_where_nothing_is_learnt():
+    x = torch.randn(3, 5)
+    assert hide(x, 0.5, False) is x
+    assert hide(x, 0.0, True) is x
+
+
+def test_weights_laid_out_for_rows_are_the_same_weights():
+    wide, narrow = torch.nn.Linear(4, 9), torch.nn.Linear(9, 4)
+    before = [layer.weight.clone() for layer in (wide, narrow)]
+    lay_out_for_rows(torch.nn.Sequential(wide, narrow))
+    assert torch.equal(wide.weight, before[0])
+    assert torch.equal(narrow.weight, before[1])
+    assert not wide.weight.is_contiguous()
+    assert narrow.weight.is_contiguous()

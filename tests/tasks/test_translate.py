@@ -16,7 +16,7 @@ from regard.errors import InputError
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.folder import Run, load_run, save_start, save_weights
 from regard.tasks.prediction import read_examples
-from regard.tasks.translate.alignment import alignments, links
+from regard.tasks.translate.alignment import alignments, by_words, links
 from regard.tasks.translate.ctranslate2 import export
 from regard.tasks.translate.inputs import read_lines
 from regard.tasks.translate.task import Translate
@@ -119,6 +119,12 @@ def test_words_are_aligned_to_words(run):
         assert weights.shape == (len(pair.target.split()), len(pair.source.split()))
         assert torch.allclose(weights.sum(1), torch.ones(len(weights)), atol=1e-5)
         assert [target for _, target in links(weights)] == list(range(len(weights)))
+
+
+def test_pieces_of_a_source_word_are_added_up_and_rows_of_a_target_word_averaged():
+    weights = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.1, 0.4], [0.0, 0.5, 0.5, 0.0]])
+    found = by_words(weights, [[0, 1], [2]], [[0], [1, 2]])  # the last column, the sign of the end, is no word's
+    assert torch.allclose(found, torch.tensor([[1 / 3, 2 / 3], [0.0, 1.0]]))
 
 
 def test_recurrent_attention_finds_the_word_that_is_translated():
