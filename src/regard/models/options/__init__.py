@@ -1,0 +1,27 @@
+"""What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
+
+from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
+from regard.models.options.stack import TransformerOptions
+from regard.models.options.translating import PairOptions, SearchOptions, TransducerOptions, TranslatorOptions
+from regard.models.options.words import EncoderOptions, RoleOptions, TaggerOptions, WordOptions
+from regard.models.options.writing import LanguageOptions, SamplingOptions, TextOptions, WritingOptions
+
+__all__ = [
+    "COUNT",
+    "POSITIVE",
+    "SHARE",
+    "EncoderOptions",
+    "LanguageOptions",
+    "PairOptions",
+    "RoleOptions",
+    "SamplingOptions",
+    "SearchOptions",
+    "TaggerOptions",
+    "TextOptions",
+    "TransducerOptions",
+    "TransformerOptions",
+    "TranslatorOptions",
+    "WordOptions",
+    "WritingOptions",
+    "require",
+]
