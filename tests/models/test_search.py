@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from regard.models.options import SearchOptions
-from regard.models.search import Start, Writing, beam_search, greedy, length_penalty
+from regard.models.search import Start, Writing, beam_search, greedy, largest, length_penalty
 
 END, VOCABULARY = 3, 6
 
@@ -118,3 +118,12 @@ def test_longer_answers_win_with_a_higher_penalty():
         for power in (0.0, 2.0)
     ]
     assert lengths[0] < lengths[1]
+
+
+@pytest.mark.parametrize("columns", [40, 64, 1280, 8000, 8011])
+def test_the_largest_by_blocks_are_the_largest(columns):
+    x = torch.randn(7, columns, generator=torch.Generator().manual_seed(0)).double()
+    best, places = largest(x, 10)
+    expected = x.topk(10)
+    assert torch.equal(best, expected.values) and torch.equal(places, expected.indices)
+    assert torch.equal(x.gather(1, places), best)

@@ -55,6 +55,22 @@ def length_penalty(length: int, power: float) -> float:
     return ((5 + length) / 6) ** power
 
 
+BLOCK = 64
+"""Columns that `largest` looks at together."""
+
+
+def largest(x: Float[Tensor, "rows columns"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
+    """`x.topk(k)`; on a CPU faster where k is small: the k largest lie in the k blocks whose largest are the largest."""
+    whole = x.shape[1] // BLOCK * BLOCK
+    if x.device.type != "cpu" or whole < 2 * k * BLOCK:
+        return x.topk(k)
+    blocks = x[:, :whole].unflatten(1, (-1, BLOCK)).amax(2).topk(k).indices
+    columns = (blocks[:, :, None] * BLOCK + torch.arange(BLOCK)).flatten(1)
+    columns = torch.cat([columns, torch.arange(whole, x.shape[1]).expand(len(x), -1)], 1)
+    best, places = x.gather(1, columns).topk(k)
+    return best, columns.gather(1, places)
+
+
 def beam_search(writing: Writing, start: Start, end: int, options: SearchOptions) -> list[list[Hypothesis]]:
     """Of each sentence the best hypotheses found, as many as the beam is wide, best first.
 
@@ -107,8 +123,7 @@ class _Beams:
         beam, width = self.options.beam, min(2 * self.options.beam, scores.shape[1])
         if self.options.repetition_block:
             block_repetition(scores, self._rows(), self.options.repetition_block)
-        best, tokens = scores.topk(width)
-        best = best - scores.logsumexp(1, keepdim=True)
+        best, tokens = largest(scores.log_softmax(1), width)
         totals = (self.totals.view(-1, 1) + best).view(-1, beam * width)
         totals, places = totals.topk(min(2 * beam, beam * width))
         return totals, places // width, tokens.view(-1, beam * width).gather(1, places)

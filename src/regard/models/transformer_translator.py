@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -37,12 +38,13 @@ class TransformerTranslator(Translator):
 
 class _Writing(Writing):
     def __init__(self, model: TransformerTranslator, memory: Tensor, lengths: Tensor) -> None:
-        self.model, self.memory, self.lengths = model, memory, lengths
+        self.model, self.memory, self.lengths = model, memory.to(model.bias.dtype), lengths
         self.cache = model.decoder.new_cache()
 
     def advance(self, tokens: Int[Tensor, "rows new"]) -> Float[Tensor, "rows vocabulary"]:
         inputs = self.model.target(tokens) * self.model.scale
-        states = self.model.decoder(inputs, memory=self.memory, memory_mask=padding(self.lengths), cache=self.cache)
+        with torch.autocast(tokens.device.type, enabled=False):  # for so few tokens, narrow numbers save time at the end only
+            states = self.model.decoder(inputs, memory=self.memory, memory_mask=padding(self.lengths), cache=self.cache)
         return self.model.scores(states[:, -1])
 
     def reorder(self, rows: Int[Tensor, " rows"]) -> None:
