@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from regard.data.files import SPLITS
+from regard.data.pictures.hub import picture_column, write_archive
 from regard.data.stream import told
 from regard.errors import InputError
 from regard.places import cache_folder, may_be_hub_id
@@ -38,7 +39,8 @@ def is_data_set(name: str) -> bool:
 def folder_from_hub(id: str, cache: Path | None = None) -> Path:
     """A folder with train, dev and test of `owner/name` or `name`, with `:config` behind it where there are several.
 
-    Converted once into JSON lines in a folder of `cache`, names put for the numbers of tags; later calls read no network.
+    Converted once in a folder of `cache`, names put for the numbers of tags; later calls read no network. Sentences become
+    JSON lines; pictures an archive with a folder for each class.
     `id` may also be a folder that `datasets` saved (`save_to_disk`); it is converted again when it has changed.
     """
     folder = (cache or cache_folder() / "hub") / _folder_name(id)
@@ -92,7 +94,7 @@ def _convert(splits: Mapping[str, Any], id: str, folder: Path) -> None:
         part_folder = Path(mkdtemp(prefix=".part-", dir=folder.parent))
         try:
             for part, split in found.items():
-                _write(splits[split], id, part_folder / f"{part}.jsonl")
+                _write(splits[split], id, part_folder / part)
             os.rename(part_folder, folder)
         finally:
             shutil.rmtree(part_folder, ignore_errors=True)
@@ -102,8 +104,12 @@ def _convert(splits: Mapping[str, Any], id: str, folder: Path) -> None:
 
 
 def _write(rows: Any, id: str, path: Path) -> None:
+    """To the path with the ending of what the rows become."""
+    if picture_column(rows.features) and not any(name in rows.features for name in _TOKENS):
+        write_archive(rows, id, path.with_suffix(".zip"))
+        return
     convert = _converter(rows.features, id)
-    with path.open("w", encoding="utf-8") as stream:
+    with path.with_suffix(".jsonl").open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(convert(row), ensure_ascii=False) + "\n" for row in rows)
 
 

@@ -1,0 +1,135 @@
+"""Checks of labelled pictures, within their parts and between them. In linear time."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from regard.data.files import Files
+from regard.data.findings import Finding, counted
+from regard.data.pictures.picture import Picture
+from regard.data.quality import Labelled, check_parts, first_few
+from regard.data.typos import near_duplicates
+
+MAX_RATIO = 20
+"""Of the largest class to the smallest."""
+Parts = dict[str, list[Picture]]
+
+
+def describe_pictures(examples: Sequence[Picture]) -> dict[str, Any]:
+    """How many there are, and the smallest and the largest by area."""
+    sizes = sorted((one.size for one in examples if one.size), key=lambda size: (size[0] * size[1], size))
+    shown = {"smallest": "{} x {}".format(*sizes[0]), "largest": "{} x {}".format(*sizes[-1])} if sizes else {}
+    return {"pictures": len(examples), "classes": len(_classes(examples)), **shown}
+
+
+def check_pictures(files: Files, parts: Parts) -> list[Finding]:
+    """Errors of classes that training lacks; warnings of all else, a handful of a kind at most."""
+    findings = []
+    for split, path in files.items():
+        findings += [*first_few(_in_two_classes(parts[split], path)), *_repeated(parts[split], path)]
+        if split != "train" and files.train:
+            findings += first_few(_unseen(parts["train"], parts[split]))
+            findings += _leaked(parts["train"], parts[split], (files.train, path))
+    if files.train:
+        findings += [*_rare_and_slips(parts["train"], files.train), *_uneven(parts["train"], files.train)]
+    return findings
+
+
+def _classes(pictures: Sequence[Picture]) -> Counter[str]:
+    """How many pictures each has."""
+    return Counter(one.label for one in pictures if one.label is not None)
+
+
+def _first(pictures: Sequence[Picture]) -> dict[str, Picture]:
+    """Of each digest."""
+    first: dict[str, Picture] = {}
+    for one in pictures:
+        first.setdefault(one.digest, one)
+    return first
+
+
+def _in_two_classes(pictures: Sequence[Picture], path: Path) -> list[Finding]:
+    classes: dict[str, dict[str | None, Picture]] = defaultdict(dict)
+    for one in pictures:
+        classes[one.digest].setdefault(one.label, one)
+    message = "the same picture is in more than one class: {}. Keep it in one."
+    return [
+        Finding(
+            "warning", path, None, message.format(" and ".join(f"{_place(one)} ({label})" for label, one in places.items()))
+        )
+        for places in classes.values()
+        if len(places) > 1
+    ]
+
+
+def _repeated(pictures: Sequence[Picture], path: Path) -> list[Finding]:
+    first: dict[tuple[str, str | None], Picture] = {}
+    pairs = [
+        (one, first[one.digest, one.label]) for one in pictures if first.setdefault((one.digest, one.label), one) is not one
+    ]
+    if not pairs:
+        return []
+    what = f"{_share(len(pairs), pictures)} the same as an earlier one of the same class"
+    return [Finding("warning", path, None, f"{what}, such as {_named(*pairs[0])}. Keep one of each.")]
+
+
+def _leaked(train: Sequence[Picture], pictures: Sequence[Picture], paths: tuple[Path, Path]) -> list[Finding]:
+    known = _first(train)
+    pairs = [(one, known[one.digest]) for one in pictures if one.digest in known]
+    if not pairs:
+        return []
+    what = f"{_share(len(pairs), pictures)} also in {paths[0].name}, such as {_named(*pairs[0])}"
+    return [Finding("warning", paths[1], None, f"{what}. Take them out of one of the two, else the score promises too much.")]
+
+
+def _unseen(train: Sequence[Picture], pictures: Sequence[Picture]) -> list[Finding]:
+    """Errors: a model that never saw a class has no output for it."""
+    known, numbers = _classes(train), _classes(pictures)
+    meant = dict(near_duplicates(known + numbers))
+    first = {one.label: one for one in reversed(pictures)}
+    findings = []
+    for label in (label for label in numbers if label not in known):
+        hint = f"Is it {meant[label]}? " if label in meant else ""
+        message = (
+            f"the class must be in training too, {label} is not ({counted(numbers[label], 'picture')} here). "
+            f"{hint}Add pictures of it to train, or take it out."
+        )
+        findings.append(Finding("error", Path(first[label].name), first[label].line, message))
+    return findings
+
+
+def _rare_and_slips(train: Sequence[Picture], path: Path) -> list[Finding]:
+    """Classes with too few different pictures, and names of classes that look like a slip."""
+    different = {(one.digest, one.label or ""): one for one in train}
+    return check_parts(Files(train=path), {"train": [Labelled(key, key[1:], one.line) for key, one in different.items()]})
+
+
+def _uneven(train: Sequence[Picture], path: Path) -> list[Finding]:
+    numbers = _classes(train).most_common()
+    if not numbers or numbers[0][1] <= MAX_RATIO * numbers[-1][1]:
+        return []
+    (largest, most), (smallest, fewest) = numbers[0], numbers[-1]
+    message = (
+        f"the largest class, {largest}, has {most:,} pictures, more than {MAX_RATIO} times the {fewest:,} of {smallest}. "
+        "Add pictures of small classes, or weigh classes in training."
+    )
+    return [Finding("warning", path, None, message)]
+
+
+def _named(one: Picture, other: Picture) -> str:
+    return f"{_place(one)} (as {_place(other)})"
+
+
+def _place(picture: Picture) -> str:
+    """In the part, which a finding names already."""
+    return picture.key if isinstance(picture.key, str) else picture.name
+
+
+def _share(number: int, pictures: Sequence[Picture]) -> str:
+    """Such as: 3 of 40 pictures (7.5 %) are."""
+    percent = 100 * number / len(pictures)
+    shown = f"{percent:.1f}" if percent >= 0.1 else "<0.1"
+    return f"{number:,} of {counted(len(pictures), 'picture')} ({shown} %) {'is' if number == 1 else 'are'}"
