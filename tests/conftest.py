@@ -14,6 +14,7 @@ with install_import_hook(["regard.attention", "regard.lens", "regard.models"], "
     import regard.models.bio
     import regard.models.chain
     import regard.models.crf
+    import regard.models.pictures
     import regard.models.pretrained
     import regard.models.readers
     import regard.models.recurrent_language

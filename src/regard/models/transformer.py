@@ -101,10 +101,18 @@ class Layer(nn.Module):
 class Transformer(nn.Module):
     """Layers, and a last norm. `mask` is of every layer; a position is added once, or turns queries and keys in each layer."""
 
-    def __init__(self, options: TransformerOptions, mask: Mask = everything, *, has_memory: bool = False) -> None:
+    def __init__(
+        self,
+        options: TransformerOptions,
+        mask: Mask = everything,
+        *,
+        has_memory: bool = False,
+        position: Position | None = None,
+    ) -> None:
+        """`position` stands for that of the options, where a name does not say enough of it."""
         super().__init__()
-        head_dim = options.d_model // options.num_heads
-        position = position_named(options.position, head_dim, options.num_heads)
+        if position is None:
+            position = position_named(options.position, options.d_model // options.num_heads, options.num_heads)
         is_added = type(position).embed is not Position.embed
         self.position = position if is_added else Position()
         inner = None if is_added else position

@@ -1,8 +1,10 @@
 """What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
 
+from regard.models.options.pictures import ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, PretrainedOptions
 from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
 from regard.models.options.stack import TransformerOptions
 from regard.models.options.translating import PairOptions, SearchOptions, TransducerOptions, TranslatorOptions
+from regard.models.options.views import AugmentOptions, ViewOptions
 from regard.models.options.words import EncoderOptions, RoleOptions, TaggerOptions, WordOptions
 from regard.models.options.writing import LanguageOptions, SamplingOptions, TextOptions, WritingOptions
 
@@ -10,9 +12,14 @@ __all__ = [
     "COUNT",
     "POSITIVE",
     "SHARE",
+    "AugmentOptions",
+    "ClassifierOptions",
+    "ConvolutionalOptions",
     "EncoderOptions",
+    "ImageTransformerOptions",
     "LanguageOptions",
     "PairOptions",
+    "PretrainedOptions",
     "RoleOptions",
     "SamplingOptions",
     "SearchOptions",
@@ -21,6 +28,7 @@ __all__ = [
     "TransducerOptions",
     "TransformerOptions",
     "TranslatorOptions",
+    "ViewOptions",
     "WordOptions",
     "WritingOptions",
     "require",

@@ -1,0 +1,58 @@
+"""How pictures are brought before a model."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from regard.errors import InputError
+from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """How pictures are brought to one size.
+
+    Args:
+        size: pixels of each side; 0 is as the training pictures are, at most 224
+        channels: 1 for grey, 3 for colour; 0 is as the training pictures are
+        seen: share of the shorter side of a photo that is seen, from its middle on; pictures of the right size are seen whole
+    """
+
+    size: int = 0
+    channels: int = 0
+    seen: float = 0.9
+
+    def __post_init__(self) -> None:
+        require(self, size=(0, 4096), seen=(0.1, 1))
+        if self.channels not in (0, 1, 3):
+            raise InputError(f"channels must be 1 for grey, 3 for colour or 0 for what the pictures are, got {self.channels}.")
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """How training pictures are changed, anew in each pass.
+
+    Args:
+        flip: half of them are mirrored, left to right
+        shift: they move by up to this share of a side
+        area: smallest share of a photo's area that is cut out; 1 cuts none
+        policy: further changes: trivial (one of 14, of any strength), random (num_changes of strength magnitude) or none
+        num_changes: of the random policy
+        magnitude: of the random policy, from 0 to 1
+        erase: share of pictures of which a rectangle is made grey
+        mixup: how much pairs are mixed: the parameter of the beta distribution that their shares are drawn from; 0 is not
+        cutmix: the same for pairs of which one has a rectangle of the other; with both, each takes half of the batches
+    """
+
+    flip: bool = True
+    shift: float = 0.1
+    area: float = 0.5
+    policy: Literal["none", "trivial", "random"] = "none"
+    num_changes: int = 2
+    magnitude: float = 0.3
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, shift=(0, 0.5), area=(0.01, 1), num_changes=POSITIVE, magnitude=(0, 1), erase=SHARE)
+        require(self, mixup=COUNT, cutmix=COUNT)
