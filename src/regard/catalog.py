@@ -65,6 +65,7 @@ BACKENDS = {  # tried in this order by backend="auto"
 TASKS = {
     "ner": "regard.tasks.ner.task:Ner",
     "srl": "regard.tasks.srl.task:Srl",
+    "classify": "regard.tasks.classify.task:Classify",
     "translate": "regard.tasks.translate.task:Translate",
     "generate": "regard.tasks.generate.task:Generate",
     "dates": "regard.tasks.dates.task:Dates",

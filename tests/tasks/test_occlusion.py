@@ -67,7 +67,7 @@ def test_sentences_in_many_parts_give_the_same(by_hand, monkeypatch):
         return decisions_of(by_hand, SENTENCE, ["a", "b"], lambda batch: probabilities(by_hand, spans, batch))
 
     whole = found()
-    monkeypatch.setattr("regard.tasks.occlusion.BATCH_LENGTH", 10)
+    monkeypatch.setattr(type(by_hand.task), "at_once", 10)
     for one, other in zip(whole, found(), strict=True):
         assert one.probability == other.probability
         assert torch.equal(one.falls, other.falls)

@@ -18,8 +18,8 @@ from regard.models.options import TaggerOptions, WordOptions
 from regard.tasks import progress as progress_module
 from regard.tasks.folder import Run, save_start, save_weights
 from regard.tasks.ner.task import Ner
-from regard.tasks.prediction import read_examples
 from regard.tasks.progress import Progress
+from regard.tasks.source import read_examples
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_file_is_predicted_in_order(run_folder, tmp_path, capsys, monkeypatch)
     assert main(["predict", str(run_folder), "--input", str(tmp_path / "in.txt"), "--json"]) == 0
     *lines, result = map(json.loads, capsys.readouterr().out.splitlines())
     assert [" ".join(line["tokens"]) for line in lines] == texts
-    assert result == {"task": "ner", "num_predictions": 40}
+    assert result == {"task": "ner", "num_predictions": 40, "num_left_out": 0}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from regard.data.stream import CHUNK_LINES
 from regard.errors import InputError
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.folder import Run, load_run, save_start, save_weights
-from regard.tasks.prediction import read_examples
+from regard.tasks.source import read_examples
 from regard.tasks.translate.alignment import alignments, by_words, links
 from regard.tasks.translate.ctranslate2 import export
 from regard.tasks.translate.inputs import read_lines

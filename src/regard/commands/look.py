@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from regard.commands.options import input_lines, parser_of, say
+from regard.commands.options import parser_of, say
 from regard.errors import InputError
+
+MOST_SHOWN = 50
 
 
 def look(arguments: list[str]) -> dict[str, Any]:
@@ -62,13 +65,7 @@ def _look_run(options: Namespace) -> dict[str, Any]:
     from regard.train.run import write_report
 
     run = load_run(options.model)
-    is_text = options.input != "-" and not Path(options.input).is_file()
-    examples = run.task.read_input([options.input] if is_text else input_lines(options.input))
-    if not examples:
-        raise InputError("the input holds no text to look at.", file=None if is_text else options.input)
-    shown = examples[:50]
-    if len(examples) > len(shown):
-        print(f"Showing the first {len(shown)} of {len(examples)}.", file=sys.stderr)
+    shown = _shown(run, options.input)
     pictures = run.task.explain(run.encoder, run.model, shown)
     if not any(picture.layers for picture in pictures):
         raise InputError("there is nothing to show: the model found nothing in the input, or it was built without attention.")
@@ -77,6 +74,21 @@ def _look_run(options: Namespace) -> dict[str, Any]:
     result = {"task": run.task.name, "report": options.out, "num_examples": len(shown)}
     say(options, f"report  {options.out}")
     return result
+
+
+def _shown(run: Any, given: str) -> list[Any]:
+    """The first examples of the input; where a task reads text, it may be given as it is."""
+    task = run.task
+    if task.reads == "text" and given != "-" and not Path(given).is_file():
+        found, name = task.read_input([given]), None
+    else:
+        with task.opened(run.encoder, given) as source:
+            found, name = list(islice(chain.from_iterable(source), MOST_SHOWN + 1)), given
+    if not found:
+        raise InputError(f"the input holds no {task.reads} to look at.", file=name)
+    if len(found) > MOST_SHOWN:
+        print(f"Showing the first {MOST_SHOWN}.", file=sys.stderr)
+    return found[:MOST_SHOWN]
 
 
 def _look_hub(options: Namespace) -> dict[str, Any]:

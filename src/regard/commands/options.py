@@ -59,12 +59,6 @@ def take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:
     return load(TASKS, arguments[0]), arguments[1:]
 
 
-def input_lines(source: str) -> list[str]:
-    from regard.data.files import existing, read_lines, split_lines
-
-    return split_lines(sys.stdin.buffer.read(), "standard input") if source == "-" else read_lines(existing(source))
-
-
 def say(options: Namespace, *lines: str) -> None:
     """What a person reads; with --json it goes to standard error, so that the last line of output is the result."""
     for line in lines:

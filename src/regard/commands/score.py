@@ -78,41 +78,32 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--align", action="store_true", help="of translations: which source word each word comes from")
     parser.add_argument("--stream", action="store_true", help="write each text as it comes, to be read along, and no JSON")
     options = parser.parse_args(arguments)
-    from regard.data.stream import open_lines
     from regard.tasks.folder import load_run
-    from regard.tasks.prediction import predict_lines
+    from regard.tasks.prediction import predict_source
     from regard.tasks.progress import Progress
 
     made = parser.instantiate(options)
     run = load_run(options.run, chosen={name: made[name] for name in chosen})
     if options.stream:
         return _stream(run, options.input)
-    encode, count = json.JSONEncoder(ensure_ascii=False).encode, 0
-    with open_lines(options.input) as lines, Progress(run.task.unit, is_quiet=options.json) as progress:
-        lines.mended = _tell_mended if run.task.is_lenient else None
-        for examples, results in predict_lines(run, lines, int(options.n_best), is_aligned=options.align):
+    encode, count, num_left_out = json.JSONEncoder(ensure_ascii=False).encode, 0, 0
+    with run.task.opened(run.encoder, options.input) as source, Progress(run.task.unit, is_quiet=options.json) as progress:
+        for examples, results in predict_source(run, source, int(options.n_best), is_aligned=options.align):
             print("\n".join(map(encode, results)), flush=True)
             for example, record in zip(examples, results, strict=True):
                 if "error" in record:
-                    print(f"error: {lines.name}:{example.line}: {record['error']} It is left out.", file=sys.stderr)
+                    num_left_out += 1
+                    print(f"error: {source.place_of(example)}: {record['error']} It is left out.", file=sys.stderr)
             count += len(examples)
-            progress.add(sum(map(run.encoder.length, examples)), lines.share)
-    return {"task": run.task.name, "num_predictions": count}
-
-
-def _tell_mended(error: InputError) -> None:
-    print(f"{error} It is read with \ufffd in its place.", file=sys.stderr)
+            progress.add(sum(map(run.encoder.length, examples)), source.share)
+    return {"task": run.task.name, "num_predictions": count - num_left_out, "num_left_out": num_left_out}
 
 
 def _stream(run: Any, source: str) -> dict[str, Any]:
     """What is written of each example, as it comes, with an empty line behind it."""
-    from regard.data.stream import open_lines
-    from regard.tasks.prediction import read_examples
-
     count = 0
-    with open_lines(source) as lines:
-        lines.mended = _tell_mended if run.task.is_lenient else None
-        for examples in read_examples(run.task, lines, str(lines.name)):
+    with run.task.opened(run.encoder, source) as given:
+        for examples in given:
             for example in examples:
                 for text in run.task.stream(run, example):
                     print(text, end="", flush=True)

@@ -22,12 +22,14 @@ FUSIONS = "mean", "max", "min"
 @torch.no_grad()
 def rollout(
     lens: Lens | Iterable[Reading],
-    tokens: Sequence[int],
+    tokens: Sequence[int] | Float[Tensor, "batch queries tokens"],
     *,
     residual: float = 0.5,
     fusion: str = "mean",
 ) -> Float[Tensor, "batch tokens inputs"]:
     """Row `token` of Aₗ … A₁ for each token, A = residual · I + (1 − residual) · P, rows of which are made to sum to one.
+
+    A tensor of `tokens` gives mixtures instead: how much of each row of the last layer an output takes.
 
     Abnar and Zuidema 2020, arXiv:2005.00928, eq. 1 (residual 0.5; P the mean over heads). `fusion` may also take the largest or
     the smallest weight over heads. A row that may look at nothing is handed on as it is. The readings are the layers in order,
@@ -41,10 +43,23 @@ def rollout(
     calls = [_call_of(reading) for reading in _latest(lens)]
     _check_chain(calls)
     batch, _, queries, _ = calls[-1].shape
+    if isinstance(tokens, Tensor):
+        return _down(calls, _start(tokens, (batch, queries)).to(calls[-1].query), residual, fusion)
     if not all(-queries <= token < queries for token in tokens):
         raise InputError(f"tokens must be below {queries}, the length of the layers, got {list(tokens)}.")
     share = calls[-1].query.new_zeros(batch, queries, len(tokens))
     share[:, [token % queries for token in tokens], range(len(tokens))] = 1
+    return _down(calls, share, residual, fusion)
+
+
+def _start(shares: Tensor, shape: tuple[int, int]) -> Tensor:
+    if shares.dim() != 3 or shares.shape[:2] != shape:
+        raise InputError(f"tokens must have the sides {(*shape, 'tokens')}, got {tuple(shares.shape)}.")
+    return shares
+
+
+def _down(calls: Sequence[Call], share: Tensor, residual: float, fusion: str) -> Tensor:
+    """From the last layer to the inputs."""
     for call in reversed(calls):
         share = _by_mean(call, share, residual) if fusion == "mean" else _by_extreme(call, share, residual, fusion)
     return share.mT

@@ -27,9 +27,9 @@ HOW_DECIDED = (
 WANTED = Wanted(("entropy_bits", "mean_distance", "mass_received", "block_map", "top_weights", "top_keys"), top_keys=8)
 
 
-def watched(model: Model, see: Callable[[], Any]) -> tuple[Lens, Any]:
+def watched(model: Model, see: Callable[[], Any], *, keep_calls: bool = False) -> tuple[Lens, Any]:
     """What the model looked at meanwhile, and what `see` returned. A model without attention leaves the lens empty."""
-    with warnings.catch_warnings(), watch(model) as lens:
+    with warnings.catch_warnings(), watch(model, keep_calls=keep_calls) as lens:
         warnings.filterwarnings("ignore", "No attention was seen")
         found = see()
     return lens, found

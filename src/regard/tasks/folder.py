@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,6 @@ from regard.models.precision import autocast
 from regard.tasks.task import Encoder, Task
 
 RECIPE, ENCODER, MODEL, METRICS, REPORT = "recipe.yaml", "encoder.json", "model.safetensors", "metrics.json", "report.html"
-BATCH_LENGTH = 2048
-"""Of a batch to predict on, all its examples and their padding together: large enough to be fast, small enough for caches."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,13 @@ class Run:
         raw = self.answers(examples, partial(self.model.rank, num_best=num_best))
         return [self.task.decode_ranked(self.encoder, *one) for one in zip(examples, raw, strict=True)]
 
-    def answers(self, examples: Sequence[Any], ask: Callable[[Batch], list[Any]], max_length: int = BATCH_LENGTH) -> list[Any]:
-        """What `ask`, a method of the model, says of each; in batches of like length, at most so long with their padding."""
+    def answers(self, examples: Sequence[Any], ask: Callable[[Batch], list[Any]], max_length: int = 0) -> list[Any]:
+        """What `ask`, a method of the model, says of each; in batches of like length, `Task.at_once` or so long at most."""
         found: list[Any] = [None] * len(examples)
         device, was_training = next(self.model.parameters()).device, self.model.training
         self.model.eval()
         with torch.no_grad(), autocast(self.task.training.precision, device):
-            for numbers in _batches([self.encoder.length(example) for example in examples], max_length):
+            for numbers in _batches([self.encoder.length(example) for example in examples], max_length or self.task.at_once):
                 batch = self.encoder.collate([examples[i] for i in numbers])
                 raw = ask({name: tensor.to(device) for name, tensor in batch.items()})
                 for i, one in zip(numbers, raw, strict=True):
@@ -65,9 +63,7 @@ class Run:
         return found
 
 
-def predict_all(
-    task: Task, encoder: Encoder, model: Model, examples: Sequence[Any], max_length: int = BATCH_LENGTH
-) -> list[Any]:
+def predict_all(task: Task, encoder: Encoder, model: Model, examples: Sequence[Any], max_length: int = 0) -> list[Any]:
     """A prediction for each example; see `Run.answers`."""
     raw = Run(task, encoder, model).answers(examples, model.predict, max_length)
     return [task.decode(encoder, *one) for one in zip(examples, raw, strict=True)]
@@ -176,4 +172,11 @@ def task_from(recipe: dict[str, Any]) -> Task:
     """The task that a recipe describes; what it does not name keeps its default."""
     kind = load(TASKS, recipe["task"])
     defaults = kind()
-    return kind(**{field.name: replace(getattr(defaults, field.name), **recipe.get(field.name, {})) for field in fields(kind)})
+    return replace(defaults, **{one.name: _filled(getattr(defaults, one.name), recipe, one.name) for one in fields(kind)})
+
+
+def _filled(default: Any, given: Mapping[str, Any], name: str) -> Any:
+    """An option of this name, with its own options where it has any."""
+    if name not in given or not is_dataclass(default):
+        return given.get(name, default)
+    return replace(default, **{inner: _filled(getattr(default, inner), given[name], inner) for inner in given[name]})  # type: ignore[type-var]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regard.data.vocabulary import PADDING, UNKNOWN
 from regard.models.model import Batch
-from regard.tasks.folder import BATCH_LENGTH, Run
+from regard.tasks.folder import Run
 from regard.tasks.reading import Reading
 
 MOST_WORDS = 400
@@ -56,7 +56,7 @@ def decisions_of(run: Run, sentence: Any, names: Sequence[str], score: Score) ->
     if not names or number > MOST_WORDS:
         return []
     kept = torch.cat([torch.ones(1, number, dtype=torch.bool), ~torch.eye(number, dtype=torch.bool)])
-    parts = kept.split(max(1, BATCH_LENGTH // number))
+    parts = kept.split(max(1, run.task.at_once // number))
     found = torch.cat([score(without(run, sentence, part)).double().cpu() for part in parts])
     return [Decision(name, float(p[0]), p[0] - p[1:]) for name, p in zip(names, found.T, strict=True)]
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from regard.data.findings import Finding
     from regard.data.quality import Labelled
     from regard.models.model import Model
+    from regard.tasks.source import Source
     from regard.viewer.report import Picture
 
 Batch = dict[str, "Tensor"]
@@ -100,6 +102,13 @@ class Task(ABC):
     is_line_by_line: ClassVar[bool] = False
     """Whether line N of an input, blank or not, is its example N."""
 
+    reads: ClassVar[Literal["text", "pictures"]] = "text"
+    """What it predicts on."""
+
+    at_once: ClassVar[int] = 2048
+    """Of a batch to predict on, all its examples by `Encoder.length`, with their padding: large enough to be fast, small
+    enough for caches."""
+
     reads_json: ClassVar[bool] = False
     """Whether it reads the JSON lines that data sets of the hub are made into."""
 
@@ -170,9 +179,15 @@ class Task(ABC):
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, Any]:
         """The field's official metric, `metric` among its keys."""
 
-    @abstractmethod
+    def opened(self, encoder: Encoder, source: str) -> "AbstractContextManager[Source]":
+        """Examples to predict on, from whatever a person gives: a file, or standard input where `source` is "-"."""
+        from regard.tasks.source import TextSource
+
+        return TextSource.open(self, source)
+
     def read_input(self, lines: list[str]) -> list[Any]:
-        """Examples to predict on, from the lines of whatever a person gives."""
+        """Examples to predict on, from lines of text; of tasks that read text."""
+        raise NotImplementedError
 
     def stream(self, run: Any, example: Any) -> Iterator[str]:
         """What a run writes of an example, piece by piece as it comes; raises InputError where that is not how it works."""
@@ -193,6 +208,10 @@ class Task(ABC):
     def faithfulness(self, run: Any, examples: Sequence[Any], most: int) -> dict[str, str]:
         """How far pictures of what `run` predicts can be believed, tested on `most` predictions; lines of a report."""
         return {}
+
+    def figures(self, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Pictures of a score that a run folder should hold: name of the file, content."""
+        yield from ()
 
     def worth_showing(self, examples: Sequence[Any]) -> Sequence[Any]:
         """Those that a report of a run should show: the first dozen."""

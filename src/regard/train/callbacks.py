@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
 
 from regard.errors import Interrupted
 from regard.tasks.folder import write
@@ -33,6 +35,19 @@ class RandomState(Callback):
         torch.set_rng_state(state["cpu"])
         if state["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda"])
+
+
+class RunningMean(WeightAveraging):
+    """The weights that are scored and kept are a running mean: each step keeps the share `decay` of the old one.
+
+    At first it keeps less, (1 + steps) / (10 + steps), or what the weights began with would stay in it for long.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def mean(old: Tensor, new: Tensor, num_steps: Tensor) -> Tensor:
+            return torch.lerp(old.float(), new.float(), 1 - min(decay, (1 + int(num_steps)) / (10 + int(num_steps))))
+
+        super().__init__(avg_fn=mean)
 
 
 class Interruption(Callback):

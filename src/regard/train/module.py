@@ -43,7 +43,7 @@ class TaskModule(LightningModule):
         """One step."""
         with autocast(self.task.training.precision, self.device):
             loss = self.model.loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["lengths"]))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(next(iter(batch.values()))))
         return loss
 
     def on_validation_epoch_start(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from regard.data.batching import Batches
 from regard.data.files import Files
@@ -30,7 +30,7 @@ from regard.tasks.check import read_all
 from regard.tasks.folder import Run
 from regard.tasks.progress import figure, named
 from regard.tasks.task import Task
-from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState
+from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState, RunningMean
 from regard.train.module import TaskModule
 from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
@@ -115,9 +115,11 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     }
     pictures = task.explain(run.encoder, run.model, task.worth_showing(examples))
     pictures += task.worst_errors(run, examples, predictions, NUM_ERRORS)
-    if any(picture.layers for picture in pictures):  # a model may have been asked to do without attention
+    if any(picture.layers or picture.gates for picture in pictures):  # a model may have been asked to do without attention
         result["report"] = str(out / run_folder.REPORT)
         write_report(run, pictures, out / run_folder.REPORT, result)
+    for name, content in task.figures(result):
+        run_folder.write(out / name, content)
     run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
 
@@ -219,7 +221,7 @@ def _callbacks(module: TaskModule, terms: Terms) -> list[Callback]:
         ProgressLine(module.task, module.num_steps, None if minutes is None else 60 * minutes),
     ]
     if options.average_decay:
-        callbacks.append(EMAWeightAveraging(decay=options.average_decay))
+        callbacks.append(RunningMean(options.average_decay))
     if terms.monitor_steps:
         callbacks.append(AttentionMonitor(terms.monitor_steps))
     if minutes is not None:

@@ -1,0 +1,28 @@
+"""The confusion matrix as a picture."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from regard.viewer.confusion import confusion
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize("count", [1, 3, 30])
+def test_it_has_a_cell_for_each_pair(count):
+    counts = [[row * count + column for column in range(count)] for row in range(count)]
+    root = ElementTree.fromstring(confusion([f"class {n}" for n in range(count)], counts))
+    assert len([one for one in root.iter(f"{SVG}rect") if one.find(f"{SVG}title") is not None]) == count**2
+
+
+def test_a_cell_says_what_was_taken_for_what():
+    root = ElementTree.fromstring(confusion(["cat", "dog"], [[3, 1], [0, 2]]))
+    told = [one.text for one in root.iter(f"{SVG}title")]
+    assert "cat, said to be dog: 1 (25.0 %)" in told
+
+
+def test_names_cannot_become_markup():
+    text = confusion(['<script>alert("x")</script>', "a & b"], [[1, 0], [0, 1]])
+    assert "<script" not in text
+    assert "a &amp; b" in ElementTree.tostring(ElementTree.fromstring(text), encoding="unicode")
