@@ -26,10 +26,15 @@ KEPT = (
     *("f1_percent", "precision_percent", "recall_percent", "dev_f1_percent", "perfect_percent", "predicate_f1_percent"),
     *("sense_accuracy_percent", "end_to_end_f1_percent"),
     *("bleu_percent", "bleu_lowercase_percent", "chrf_percent", "ter_percent", "signature", "dev_bleu_percent"),
+    *("top1_percent", "top5_percent", "calibration_error_percent", "dev_top1_percent"),
+    *("map_percent", "map50_percent", "map75_percent", "dev_map_percent", "threshold"),
     *("loss_nats", "perplexity", "bits_per_character", "bits_per_byte", "dev_loss_nats"),
     *("train_seconds", "examples_per_second", "parameters", "peak_memory_mb", "split"),
 )
-METRICS = ("f1_percent", "bleu_percent", "bleu_lowercase_percent", "loss_nats", "train_seconds")
+METRICS = (
+    *("f1_percent", "bleu_percent", "bleu_lowercase_percent", "loss_nats", "top1_percent", "map_percent", "map50_percent"),
+    "train_seconds",
+)
 """Of which the median over seeds is given."""
 
 
