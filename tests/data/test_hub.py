@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from regard.cli import main
-from regard.commands.score import _scored_file
 from regard.data.entities import read_entities
 from regard.data.files import SPLITS, find_files
 from regard.data.hub import folder_from_hub, is_data_set
@@ -163,19 +162,19 @@ def test_a_run_is_scored_on_a_data_set_as_it_is_trained_on_one(datasets, tmp_pat
 def test_what_is_scored_is_a_file_or_the_test_or_dev_part_of_data(datasets, tmp_path, monkeypatch):
     monkeypatch.setenv("REGARD_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    assert _scored_file(Ner(), saved(datasets, tmp_path / "a", splits=("train", "validation"))).name == "dev.jsonl"
+    assert Ner().scored(saved(datasets, tmp_path / "a", splits=("train", "validation"))).name == "dev.jsonl"
     file = tmp_path / "file"
     file.write_text("")
-    assert _scored_file(Ner(), str(file)) == file
+    assert Ner().scored(str(file)) == file
     with pytest.raises(InputError, match=r"b: the data must hold a test or a dev file\."):
-        _scored_file(Ner(), saved(datasets, tmp_path / "b", splits=("train",)))
+        Ner().scored(saved(datasets, tmp_path / "b", splits=("train",)))
     with pytest.raises(InputError, match=r"owner/name: --data must be .*; srl reads no data sets of the hub"):
-        _scored_file(Srl(), "owner/name")
+        Srl().scored("owner/name")
     for name in ("nowhere", "a/nowhere", "x" * 300):
         with pytest.raises(
             InputError, match=rf"{name}: (there is no such file or folder|cannot be read: File name too long)\."
         ):
-            _scored_file(Ner(), name)
+            Ner().scored(name)
 
 
 def test_the_hub_is_asked_for_an_id_alone_and_that_is_said(tmp_path, monkeypatch, capsys):

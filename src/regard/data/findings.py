@@ -46,6 +46,13 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def share_of(number: int, total: int, what: str) -> str:
+    """Such as: 3 of 40 pictures (7.5 %)."""
+    percent = 100 * number / total
+    shown = f"{percent:.1f}" if percent >= 0.1 else "<0.1"
+    return f"{number:,} of {counted(total, what)} ({shown} %)"
+
+
 def raise_first_error(findings: Iterable[Finding]) -> None:
     """Raise the first error, saying how many more there are."""
     errors = [finding for finding in findings if finding.level == "error"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from regard.data.boxes.scene import Scene
 from regard.data.files import Files
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, share_of
 from regard.data.quality import Labelled, check_parts, first_few
 from regard.data.typos import near_duplicates
 
@@ -58,20 +57,11 @@ def _empty(scenes: Sequence[Scene], path: Path) -> list[Finding]:
 
 
 def _grey(scenes: Sequence[Scene], path: Path) -> list[Finding]:
-    grey = [scene for scene in scenes if _is_grey(scene)]
+    grey = [scene for scene in scenes if scene.picture.channels == 1]
     if not grey:
         return []
     what = f"{_share(grey, scenes)} no colours, such as {grey[0].picture.key}"
     return [Finding("warning", path, grey[0].line, f"{what}: kept, and read as three equal ones.")]
-
-
-def _is_grey(scene: Scene) -> bool:
-    """By the head of its file."""
-    from PIL import Image
-
-    content = scene.picture.store.read(scene.picture.key)
-    with Image.open(io.BytesIO(content)) as image:
-        return image.mode[0] in "1LI"
 
 
 def _repeated(scenes: Sequence[Scene], path: Path) -> list[Finding]:
@@ -120,7 +110,4 @@ def _rare_and_slips(train: Sequence[Scene], path: Path) -> list[Finding]:
 
 
 def _share(some: Sequence[Scene], scenes: Sequence[Scene]) -> str:
-    """Such as: 3 of 40 pictures (7.5 %) have."""
-    percent = 100 * len(some) / len(scenes)
-    shown = f"{percent:.1f}" if percent >= 0.1 else "<0.1"
-    return f"{len(some):,} of {counted(len(scenes), 'picture')} ({shown} %) {'has' if len(some) == 1 else 'have'}"
+    return f"{share_of(len(some), len(scenes), 'picture')} {'has' if len(some) == 1 else 'have'}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from regard.data.files import Files
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, share_of
 from regard.data.pairs.pair import Pair
 
 MAX_WORDS, MAX_CHARACTERS = 1_000, 10_000
@@ -95,7 +95,4 @@ def _leaked(train: Sequence[Pair], pairs: Sequence[Pair], paths: tuple[Path, Pat
 
 
 def _share(some: Sequence[Pair], pairs: Sequence[Pair]) -> str:
-    """Such as: 3 of 40 pairs (7.5 %) have."""
-    percent = 100 * len(some) / len(pairs)
-    shown = f"{percent:.1f}" if percent >= 0.1 else "<0.1"
-    return f"{len(some):,} of {counted(len(pairs), 'pair')} ({shown} %) {'has' if len(some) == 1 else 'have'}"
+    return f"{share_of(len(some), len(pairs), 'pair')} {'has' if len(some) == 1 else 'have'}"

@@ -51,6 +51,8 @@ class Picture:
     """Of its pixels: the same picture has the same in any format without loss. Empty until it was decoded."""
     size: tuple[int, int] | None = None
     """Width and height, known with the digest."""
+    channels: int | None = None
+    """1 of a grey one, 3 of one in colours; known with the digest."""
 
     @property
     def name(self) -> str:

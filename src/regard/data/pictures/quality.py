@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.files import Files
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, counted, share_of
 from regard.data.pictures.picture import Picture
 from regard.data.quality import Labelled, check_parts, first_few
 from regard.data.typos import near_duplicates
@@ -129,7 +129,4 @@ def _place(picture: Picture) -> str:
 
 
 def _share(number: int, pictures: Sequence[Picture]) -> str:
-    """Such as: 3 of 40 pictures (7.5 %) are."""
-    percent = 100 * number / len(pictures)
-    shown = f"{percent:.1f}" if percent >= 0.1 else "<0.1"
-    return f"{number:,} of {counted(len(pictures), 'picture')} ({shown} %) {'is' if number == 1 else 'are'}"
+    return f"{share_of(number, len(pictures), 'picture')} {'is' if number == 1 else 'are'}"

@@ -46,4 +46,4 @@ def _each(pictures: Sequence[Picture]) -> Iterator[Picture | Finding]:
         height, width, channels = values.shape
         digest = hashlib.blake2b(f"{height} {width} {channels} ".encode(), digest_size=16)
         digest.update(values.tobytes())
-        yield replace(picture, digest=digest.hexdigest(), size=(width, height))
+        yield replace(picture, digest=digest.hexdigest(), size=(width, height), channels=channels)
