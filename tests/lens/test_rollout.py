@@ -56,6 +56,19 @@ def test_rollout_is_rows_of_the_product(mechanism, mask, residual, fusion):
     torch.testing.assert_close(found.sum(-1), torch.ones(BATCH, 3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("fusion", ["mean", "max"])
+def test_mixtures_of_rows_roll_out_to_mixtures(fusion):
+    readings = layers("softmax", causal)
+    shares = torch.rand(BATCH, LENGTH, 2, dtype=torch.float64).softmax(1)
+    found = rollout(readings, shares, fusion=fusion)
+    torch.testing.assert_close(found, shares.mT @ product(readings, 0.5, fusion), rtol=1e-9, atol=1e-12)
+
+
+def test_mixtures_must_have_a_share_for_each_row():
+    with pytest.raises(InputError, match=r"must have the sides \(2, 6, 'tokens'\), got \(2, 5, 1\)"):
+        rollout(layers("softmax", causal), torch.ones(BATCH, 5, 1))
+
+
 def test_one_step_by_hand():
     """Two tokens, one head, half of the weight on each: A is 0.75 and 0.25."""
     query = torch.zeros(1, 1, 2, 4)
