@@ -20,6 +20,8 @@ SHOWN = {
 BTC, WNUT = "Broad Twitter Corpus", "WNUT-17, test"
 DDT, EWT = "Universal NER, Danish, test", "PropBank, English Web Treebank, test"
 PLAIN = "the same encoder with a linear head in transformers"
+FASHION, CIFAR = "Fashion-MNIST, test", "CIFAR-10, 1,000 pictures a class, test"
+FLOWERS, BCCD = "tf_flowers at 96 pixels, val", "BCCD blood cells, test"
 M30K, TINY = "Multi30k English–German, test 2016", "tiny Shakespeare, dev"
 QUALITY = {  # file: (task and how, data, what stands beside it: measured on two cores or published)
     "entities_btc_en": ("`ner`, from scratch", f"{BTC}, test", "spaCy 3.8 from scratch: 64.1 in 336 s"),
@@ -35,6 +37,14 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
     "quality_translate_multi30k_recurrent": ("`translate`, recurrent, additive attention", M30K, ""),
     "quality_translate_multi30k_recurrent_none": ("`translate`, recurrent, no attention", M30K, ""),
     "quality_generate_tinyshakespeare": ("`generate`, nanoGPT's CPU size and time", TINY, "nanoGPT: 1.886 nats in 122 s"),
+    "quality_classify_fashion_mnist": (
+        "`classify`, 242 k parameters",
+        FASHION,
+        "2 convolutions, 100 k: 92.5; ResNet18: 94.9",
+    ),
+    "quality_classify_cifar10": ("`classify`, from scratch", CIFAR, "ResNet18 on five times as many: 93.0"),
+    "quality_classify_flowers": ("`classify`, MobileNetV2", FLOWERS, "its features, frozen, and a logistic regression: 83.0"),
+    "quality_detect_bccd": ("`detect`, MobileNetV2", BCCD, "YOLOv5n: 92 on val; Faster R-CNN: 90.3"),
 }
 
 
@@ -48,6 +58,8 @@ SCORES = {  # key: unit and digits
     "test_f1_percent": ("F1", 1),
     "bleu_lowercase_percent": ("BLEU, lower-cased", 1),
     "loss_nats": ("nats", 3),
+    "top1_percent": ("% top-1", 1),
+    "map50_percent": ("% mAP50", 1),
 }
 
 
