@@ -6,15 +6,21 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from regard.cli import main
 from regard.data.corpus import read_corpus
 from regard.data.entities import parse_entities
 from regard.data.pairs import Languages, read_pairs
+from regard.data.pictures import read_pictures
 from regard.data.roles import parse_roles
+from regard.models.pictures.mobile import MOBILENET_V2, mobile_network
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,10 +36,13 @@ def blocks(language):
 
 @pytest.mark.parametrize("code", list(blocks("python")))
 def test_python_examples_run(code, tmp_path, request, monkeypatch):
-    if "german-ct2" in code:
-        shutil.copytree(request.getfixturevalue("trained")("runs/german"), tmp_path / "runs" / "german")
-        monkeypatch.chdir(tmp_path)
-        run("regard export runs/german --format ctranslate2 --out german-ct2", monkeypatch)
+    for name, (run_name, command, library) in EXPORTS.items():
+        if name in code:
+            pytest.importorskip(library, reason="needs the extra export")
+            shutil.copytree(request.getfixturevalue("own_files"), tmp_path, dirs_exist_ok=True)
+            shutil.copytree(request.getfixturevalue("trained")(run_name), tmp_path / run_name)
+            monkeypatch.chdir(tmp_path)
+            run(command, monkeypatch)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -53,11 +62,17 @@ def test_shell_examples_run(text, tmp_path, own_files, trained, monkeypatch):
         run(line.split("  #")[0], monkeypatch)
 
 
+EXPORTS = {
+    "german-ct2": ("runs/german", "regard export runs/german --format ctranslate2 --out german-ct2", "ctranslate2"),
+    "flowers-onnx": ("runs/flowers", "regard export runs/flowers --format onnx --out flowers-onnx", "onnxscript"),
+    "flowers-torch": ("runs/flowers", "regard export runs/flowers --format torch --out flowers-torch", "torch"),
+}
 RUNS = {
     "runs/mine": "ner --data my-data",
     "runs/roles": "srl --data my-roles",
     "runs/german": "translate --data my-en-de",
     "runs/story": "generate --data my-text",
+    "runs/flowers": "classify --data my-flowers",
 }
 TAGGER = "--training.max_epochs 1 --words.d_word 8 --words.d_character 8 --words.d_affix 4 --model.d_recurrent 8"
 TRANSFORMER = "--training.max_epochs 1 --model.d_model 16 --model.num_layers 1 --model.d_feedforward 16"
@@ -66,6 +81,7 @@ SMALL = {
     "srl": TAGGER,
     "translate": f"{TRANSFORMER} --text.vocabulary 300 --model.d_embedding 16",
     "generate": f"{TRANSFORMER} --text.context 32",
+    "classify": "--training.max_epochs 1 --views.size 40 --model.convolutional.widths [4,4] --model.convolutional.num_blocks 1",
 }
 ROLES = """{"tokens": ["Ada", "met", "Charles", "in", "London"], "predicates": [
   {"predicate": 1, "sense": "meet.02", "arguments": [["ARG0", 0, 1], ["ARG1", 2, 3], ["ARGM-LOC", 3, 5]]}]}
@@ -75,8 +91,8 @@ PAIRS = {"en": "A dog sees a tree.\nThe cat sleeps.\n", "de": "Ein Hund sieht ei
 
 
 @pytest.fixture
-def own_files(tmp_path_factory, tiny_data, tiny_encoder):
-    """What a reader of the pages is thought to have: entities, roles, word vectors, an encoder, pairs, a text."""
+def own_files(tmp_path_factory, tiny_data, tiny_encoder, own_pictures):
+    """What a reader of the pages is thought to have: entities, roles, word vectors, an encoder, pairs, a text, pictures."""
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(tiny_data, folder / "my-data")
     shutil.copytree(tiny_encoder, folder / "my-encoder")
@@ -90,6 +106,21 @@ def own_files(tmp_path_factory, tiny_data, tiny_encoder):
         for language, texts in PAIRS.items():
             (folder / "my-en-de" / f"{split}.{language}").write_text(texts * copies)
         (folder / "my-text" / f"{split}.txt").write_text("The wolf said: who was there?\n\n" * copies)
+    shutil.copytree(own_pictures, folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_pictures(tmp_path_factory):
+    """Flowers of noise, photos to predict on, and the weights of a network that nobody trained."""
+    folder, dice = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    parts = {"my-flowers/train": 6, "my-flowers/dev": 2, "my-flowers/test": 2, "my-photos": 1}
+    for part, name in product(parts, ("daisy", "rose")):
+        (folder / part / name).mkdir(parents=True)
+        for number in range(parts[part]):
+            Image.fromarray(dice.integers(0, 256, (18, 20, 3), np.uint8)).save(folder / part / name / f"{number}.png")
+    shutil.copy(folder / "my-photos" / "rose" / "0.png", folder / "my-photos" / "a.jpg")
+    torch.save(mobile_network(MOBILENET_V2).state_dict(), folder / "mobilenet_v2.pth")
     return folder
 
 
@@ -142,6 +173,17 @@ def test_examples_of_formats_are_read(title, kind, text):
     parse = {"Entities": parse_entities, "Roles": parse_roles}[title]
     sentences, findings = parse(text.split("\n"), Path("data.md"))
     assert sentences
+    assert not findings
+
+
+@pytest.mark.parametrize(("title", "kind", "text"), list(examples_of_formats("csv")))
+def test_examples_of_tables_of_pictures_are_read(title, kind, text, tmp_path):
+    (tmp_path / "train.csv").write_text(text)
+    (tmp_path / "pictures").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        Image.new("RGB", (4, 4)).save(tmp_path / "pictures" / name)
+    pictures, findings = read_pictures(tmp_path / "train.csv")
+    assert [picture.label for picture in pictures] == ["daisy", "rose"]
     assert not findings
 
 

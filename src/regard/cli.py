@@ -24,7 +24,7 @@ Build, train and see attention.
   regard predict RUN --input FILE    predict, one JSON object a line (- reads standard input)
   regard look RUN --input TEXT       write report.html: where the model looks
   regard look MODEL --input FILE     the same for any transformers folder or hub id, of text or images
-  regard export RUN --format FORMAT  write a run for other programs: ctranslate2 of a translator
+  regard export RUN --format FORMAT  write a run for other programs: ctranslate2, onnx, torch
   regard list [KIND]                 mechanisms, normalizers, masks, positions, gates, backends, tasks, recipes,
                                      statistics
 

@@ -10,7 +10,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from regard.metrics.boxes import FIGURES, best_threshold, score_boxes
+from regard.metrics.boxes import FIGURES, best_threshold, found_and_missed, score_boxes
 from tests.conftest import SHARED
 
 Truth = namedtuple("Truth", "label xmin ymin xmax ymax is_crowd area", defaults=(False, None))
@@ -215,3 +215,12 @@ def f1_of_reference(truth, found, confidence, iou):
             num_right += (counted & (one["dtMatches"][place] > 0)).sum()
     num_gold = sum(not one.is_crowd for boxes in truth for one in boxes)
     return 200 * num_right / (num_kept + num_gold)
+
+
+def test_what_is_false_and_what_is_missed_is_counted():
+    there = [Truth("a", *FIRST), Truth("a", *SECOND), Truth("b", *FIRST), Truth("a", *FAR, True)]
+    right, twice = Found("a", 0, 0, 10, 9, 0.9), Found("a", 0, 0, 9, 10, 0.8)
+    other_class, in_crowd = Found("a", 0, 0, 1, 1, 0.7), Found("a", 52, 52, 58, 58, 0.6)
+    assert found_and_missed(there, [right, twice, other_class, in_crowd]) == (2, 2)
+    assert found_and_missed([], []) == (0, 0)
+    assert found_and_missed(there, []) == (0, 3)

@@ -9,7 +9,7 @@ from tests.train.test_encoder import ROLES
 from tests.train.test_run import SMALL, run
 from tests.viewer.pages import data_of
 
-OPTIONS = ["--training.max_epochs", "25", "--training.learning_rate", "0.02", "--training.patience", "25", *SMALL]
+OPTIONS = ["--training.max_epochs", "25", "--training.learning_rate", "0.01", "--training.patience", "25", *SMALL]
 OPTIONS += ["--training.batch_size", "9", "--model.dropout", "0", "--words.word_dropout", "0"]
 
 

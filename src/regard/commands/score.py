@@ -12,9 +12,11 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from regard.commands.options import parser_of, say
-from regard.errors import InputError
 
-DATA = "a file, or a folder with a test file, or a data set of the Hugging Face hub: owner/name or owner/name:config"
+DATA = (
+    "a file, a folder with a test part, class folders or an archive of pictures, "
+    "or a data set of the Hugging Face hub: owner/name or owner/name:config"
+)
 
 SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte")
 """How the names of scores end that a person is told beside the main one."""
@@ -34,7 +36,7 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     from regard.tasks.folder import load_run
 
     run = load_run(options.run)
-    path = _scored_file(run.task, options.data)
+    path = run.task.scored(options.data)
     read, findings = run.task.read(path)
     raise_first_error(findings)
     examples = run.task.cut(run.encoder, read, is_training=False)
@@ -51,31 +53,22 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     return result
 
 
-def _scored_file(task: Any, given: str) -> Path:
-    """The file itself, or the test file of a folder or of a data set of the hub, or else its dev file."""
-    from regard.data.hub import is_data_set
-
-    path = Path(given)
-    if is_data_set(given) or path.is_dir():
-        files = task.files(given, {})
-        if files.test is None and files.dev is None:
-            raise InputError("the data must hold a test or a dev file.", file=path)
-        return files.test or files.dev
-    if not path.is_file():
-        raise InputError("there is no such file or folder.", file=path)
-    return path
-
-
 def predict(arguments: list[str]) -> dict[str, Any]:
     """Predict: one JSON object a line on standard output. Named with a run, --help has what can be chosen for it too."""
     parser = parser_of("predict", predict)
     chosen = _options_of_run(parser, arguments)
     parser.add_argument("run", type=str, help="run folder")
-    parser.add_argument("--input", type=str, required=True, help="a file, or - for standard input: text, JSON lines or columns")
+    parser.add_argument(
+        "--input",
+        type=str,
+        required=True,
+        help="a file, or - for standard input: text, JSON lines, columns; a picture, a folder or archive of pictures",
+    )
     parser.add_argument(
         "--n-best", type=NonNegativeInt, default=0, help="so many answers to each, ranked; of entities, how sure each is"
     )
     parser.add_argument("--align", action="store_true", help="of translations: which source word each word comes from")
+    parser.add_argument("--draw", type=str | None, default=None, metavar="FOLDER", help="draw what is found into each picture")
     parser.add_argument("--stream", action="store_true", help="write each text as it comes, to be read along, and no JSON")
     options = parser.parse_args(arguments)
     from regard.tasks.folder import load_run
@@ -86,6 +79,8 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     run = load_run(options.run, chosen={name: made[name] for name in chosen})
     if options.stream:
         return _stream(run, options.input)
+    if options.draw:
+        Path(options.draw).mkdir(parents=True, exist_ok=True)
     encode, count, num_left_out = json.JSONEncoder(ensure_ascii=False).encode, 0, 0
     with run.task.opened(run.encoder, options.input) as source, Progress(run.task.unit, is_quiet=options.json) as progress:
         for examples, results in predict_source(run, source, int(options.n_best), is_aligned=options.align):
@@ -94,6 +89,8 @@ def predict(arguments: list[str]) -> dict[str, Any]:
                 if "error" in record:
                     num_left_out += 1
                     print(f"error: {source.place_of(example)}: {record['error']} It is left out.", file=sys.stderr)
+                elif options.draw:
+                    run.task.draw(example, record, Path(options.draw))
             count += len(examples)
             progress.add(sum(map(run.encoder.length, examples)), source.share)
     return {"task": run.task.name, "num_predictions": count - num_left_out, "num_left_out": num_left_out}

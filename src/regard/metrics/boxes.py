@@ -140,6 +140,12 @@ def _percent(value: float) -> float:
     return 100 * float(value) if value > -1 else -1.0
 
 
+def found_and_missed(truth: Sequence[Truth], found: Sequence[Found], iou: float = 0.5) -> tuple[int, int]:
+    """Boxes of one picture that are not there, and those that are and were not found."""
+    verdicts = [is_right for _, is_right in _verdicts([truth], [found], iou)]
+    return verdicts.count(False), sum(not one.is_crowd for one in truth) - verdicts.count(True)
+
+
 def _verdicts(truth: Sequence[Sequence[Truth]], found: Sequence[Sequence[Found]], iou: float) -> Iterator[tuple[float, bool]]:
     """The confidence of each box found, and whether it is right; of those in a crowd nothing."""
     for boxes, answers in zip(truth, found, strict=True):

@@ -118,7 +118,12 @@ def save_start(folder: Path, run: Run, more: dict[str, Any]) -> None:
         folder / RECIPE,
         yaml.safe_dump({"task": run.task.name, **more, **asdict(run.task)}, sort_keys=False, allow_unicode=True),
     )
-    write(folder / ENCODER, json.dumps(run.encoder.to_json(), ensure_ascii=False))
+    save_encoder(folder, run.encoder)
+
+
+def save_encoder(folder: Path, encoder: Encoder) -> None:
+    """What was learnt of the data."""
+    write(folder / ENCODER, json.dumps(encoder.to_json(), ensure_ascii=False))
 
 
 def save_weights(folder: Path, model: Model) -> None:

@@ -128,6 +128,18 @@ class Task(ABC):
             folder = str(folder_from_hub(folder))
         return find_files(folder, given)
 
+    def scored(self, given: str) -> Path:
+        """What `regard evaluate` reads: a file as it is; of a folder or a data set of the hub the test part, else dev."""
+        path = Path(given)
+        if not (is_data_set(given) or path.is_dir()):
+            if not path.is_file():
+                raise InputError("there is no such file or folder.", file=path)
+            return path
+        files = self.files(given, {})
+        if files.test is None and files.dev is None:
+            raise InputError("the data must hold a test or a dev file.", file=path)
+        return files.test or files.dev or path
+
     def settled(self, files: Files) -> "Task":
         """The task with what its training files tell of options that were left open, for a run to remember."""
         return self
@@ -148,6 +160,10 @@ class Task(ABC):
     def describe(self, examples: Sequence[Any]) -> dict[str, Any]:
         """Counts that tell a person whether their file was understood."""
 
+    def kind_of(self, example: Any) -> str:
+        """A tenth of each kind is held out where there is no dev part; all are of one unless a task knows more."""
+        return ""
+
     @abstractmethod
     def fit_encoder(self, examples: Sequence[Any]) -> Encoder:
         """Learn the vocabularies."""
@@ -166,6 +182,9 @@ class Task(ABC):
 
     def load_pretrained(self, model: "Model") -> None:  # noqa: B027
         """Give a new model what was learnt elsewhere, where the options name such a thing."""
+
+    def tuned(self, run: Any, examples: Sequence[Any]) -> None:  # noqa: B027
+        """Choose on dev what can be chosen once the weights are known; `run.encoder` remembers it."""
 
     @abstractmethod
     def decode(self, encoder: Encoder, example: Any, raw: Any) -> Any:
@@ -201,8 +220,12 @@ class Task(ABC):
         """Write into each record which words of the input those of the answer come from. InputError where there are none."""
         raise InputError(f"--align is for tasks that write a text from a text; {self.name} does not.")
 
+    def draw(self, example: Any, record: dict[str, Any], folder: Path) -> None:
+        """Write a picture of a prediction into a folder. InputError where there is none."""
+        raise InputError(f"--draw is for tasks that find things in pictures; {self.name} does not.")
+
     def export(self, run: Any, format: str, folder: Path) -> dict[str, Any]:
-        """Write the run in a form that other programs take, one of `formats`."""
+        """Write the run to a new folder in a form that other programs take, one of `formats`; what else is to be told of it."""
         raise NotImplementedError
 
     def faithfulness(self, run: Any, examples: Sequence[Any], most: int) -> dict[str, str]:

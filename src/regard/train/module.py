@@ -63,8 +63,9 @@ class TaskModule(LightningModule):
         self.log(self.monitored, float(score[self.task.metric]), batch_size=1)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW; a warm-up, then a cosine down to zero at the last step or at the end of the time given."""
+        """AdamW; a warm-up in a tenth of all steps at most, then a cosine down to zero at the last or the end of the time."""
         options = self.task.training
+        warm_up = min(options.warm_up, max(1, self.num_steps // 10))
         optimizer = torch.optim.AdamW(
             self.model.parameter_groups(),
             lr=options.learning_rate,
@@ -75,7 +76,7 @@ class TaskModule(LightningModule):
 
         def share(step: int) -> float:
             done = min(1.0, max(step / self.num_steps, self.spent()))
-            return min(1.0, (step + 1) / options.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
+            return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * done))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -9,6 +9,7 @@ import random
 import resource
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,15 +81,26 @@ def read_data(task: Task, files: Files, seed: int) -> Data:
     train, dev = parts["train"], parts.get("dev", [])
     if not dev:
         random.Random(seed).shuffle(train)
-        held = max(1, int(HELD_OUT * len(train)))
-        dev, train = train[:held], train[held:]
+        dev, train = held_out(train, [task.kind_of(example) for example in train])
         print(
-            f"No dev file: {held} of {held + len(train)} training examples are held out to choose the best model.",
+            f"No dev file: {len(dev)} of {len(dev) + len(train)} training examples are held out to choose the best model.",
             file=sys.stderr,
         )
     if not train:
         raise InputError("too little to train on and to hold out. Give more, or a dev file with --dev.", file=files.train)
     return Data(train, dev, parts.get("test", []))
+
+
+def held_out(examples: Sequence[Any], kinds: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """The first tenth of each kind, one at least where there are two; and the rest."""
+    counts = Counter(kinds)
+    least = {kind: 1 if count > 1 or len(counts) == 1 else 0 for kind, count in counts.items()}
+    left = {kind: max(least[kind], int(HELD_OUT * count)) for kind, count in counts.items()}
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    for example, kind in zip(examples, kinds, strict=True):
+        parts[0 if left[kind] > 0 else 1].append(example)
+        left[kind] -= 1
+    return parts
 
 
 def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
@@ -99,6 +111,8 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     run = _start(task, files, data, out, terms)
     data = data.cut(run)
     log = _fit(run, data, out, terms)
+    task.tuned(run, data.dev)
+    run_folder.save_encoder(out, run.encoder)
     run_folder.save_weights(out, run.model.eval())
     split, examples = data.scored
     predictions = run.predict(examples)

@@ -98,7 +98,8 @@ function addActions(app) {
       texts: Object.fromEntries(names.map((name, i) => [name, more[i]])) };
     if (isNew) {
       const { image } = picture;
-      if (image && app.imageOf("key") && image.leading && app.imageOf("query")) state.token = { side: "query", index: 0 };
+      // Where the queries are no patches, or the first is none, what it looked at is what a person comes for.
+      if (image && app.imageOf("key") && (image.leading || !app.imageOf("query"))) state.token = { side: "query", index: 0 };
       drawHeader(app);
       app.overview.build();
     }

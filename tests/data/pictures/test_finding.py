@@ -56,7 +56,7 @@ def test_what_cannot_be_found_is_told(tmp_path):
     with pytest.raises(InputError, match=r"several could be train: train, train\.zip\. Name one with --train PATH\."):
         find_pictures(tmp_path / "two", {})
     for folder in ("none", "empty"):
-        with pytest.raises(InputError, match=r"No train, dev or test file in .*\. Name a folder with --data DIR"):
+        with pytest.raises(InputError, match=r"it must hold train, dev or test .*, or a folder for each class"):
             find_pictures(tmp_path / folder, {})
     with pytest.raises(InputError, match="nowhere: --data must be a folder that exists"):
         find_pictures(tmp_path / "nowhere", {})

@@ -44,7 +44,13 @@ def test_a_picture_that_comes_again_is_counted(tmp_path):
 
 def test_pictures_of_other_shapes_are_others(tmp_path):
     shapes = {f"rose/{mode}{size[0]}.png": encoded(Image.new(mode, size)) for mode in ("L", "RGB") for size in ((6, 2), (2, 6))}
-    assert not checked(tmp_path, train=shapes | classes({"rose": 3}))
+    assert not checked(tmp_path, train=shapes | classes({"rose": 3, "tulip": 7}))
+
+
+def test_one_class_alone_is_nothing_to_tell_apart(tmp_path):
+    assert checked(tmp_path, train=classes({"rose": 8})) == [
+        "error: /train: there must be two classes or more to tell apart, got rose alone."
+    ]
 
 
 def test_a_picture_that_train_has_too_is_told(tmp_path):

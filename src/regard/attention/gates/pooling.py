@@ -24,5 +24,5 @@ class AttentionPool(nn.Module):
         self.query = nn.Parameter(torch.randn(d_model) * d_model**-0.5)
 
     def forward(self, x: Float[Tensor, "batch length d_model"], mask: Mask = everything) -> Float[Tensor, "batch d_model"]:
-        query = self.query.expand(len(x), 1, -1)
+        query = self.query.expand(x.shape[0], 1, -1)  # len() would be a fixed number in an export
         return self.attention(query, x, mask).squeeze(1)

@@ -26,6 +26,9 @@ def find_pictures(folder: str | Path | None, given: dict[str, str | None]) -> Fi
         found.setdefault(split, _the_one(paths, split, folder))
     if not found and folder is not None and Path(folder).is_dir() and has_classes(Path(folder)):
         return Files(train=Path(folder))
+    if not found and folder is not None and Path(folder).is_dir():
+        what = "it must hold train, dev or test (folders, archives, tables), or a folder for each class with pictures in it"
+        raise InputError(f"{what}; got neither. Or name parts with --train, --dev and --test.", file=folder)
     return Files(**found) if found else find_files(folder, {})
 
 

@@ -35,6 +35,9 @@ def check_pictures(files: Files, parts: Parts) -> list[Finding]:
             findings += _leaked(parts["train"], parts[split], (files.train, path))
     if files.train:
         findings += [*_rare_and_slips(parts["train"], files.train), *_uneven(parts["train"], files.train)]
+        if len(classes := _classes(parts["train"])) == 1:
+            message = f"there must be two classes or more to tell apart, got {next(iter(classes))} alone."
+            findings.append(Finding("error", files.train, None, message))
     return findings
 
 

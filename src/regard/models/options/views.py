@@ -56,3 +56,55 @@ class AugmentOptions:
     def __post_init__(self) -> None:
         require(self, shift=(0, 0.5), area=(0.01, 1), num_changes=POSITIVE, magnitude=(0, 1), erase=SHARE)
         require(self, mixup=COUNT, cutmix=COUNT)
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """How pictures are brought to one size in which things are looked for.
+
+    Args:
+        size: pixels of the longer side; 0 is as the training pictures are, at most 320
+    """
+
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        require(self, size=(0, 4096))
+
+
+@dataclass(frozen=True)
+class SceneAugmentOptions:
+    """How training pictures and their boxes are changed, anew in each pass.
+
+    Args:
+        flip: half of them are mirrored, left to right
+        turn: half of them are mirrored, top to bottom; for pictures that have no up, as under a microscope
+        zoom: they become up to so many times as large, of which a part is cut out, or as small, with grey around
+        stretch: one side becomes up to so many times as long as the other
+        colour: how much brightness, contrast and colours change, at most, from 0 to 1
+        mosaic: share of pictures in whose place stand four, each half as large
+    """
+
+    flip: bool = True
+    turn: bool = False
+    zoom: float = 1.5
+    stretch: float = 1.15
+    colour: float = 0.3
+    mosaic: float = 0.2
+
+    def __post_init__(self) -> None:
+        require(self, zoom=(1, 10), stretch=(1, 4), colour=(0, 1), mosaic=(0, 1))
+
+
+@dataclass(frozen=True)
+class FindingOptions:
+    """What of what is found is told.
+
+    Args:
+        threshold: least confidence; 0 is what was best on dev
+    """
+
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, threshold=(0, 1))

@@ -49,7 +49,7 @@ class ClassPool(nn.Module):
         self.feedforward = FeedForward(d_model, d_feedforward, dropout)
 
     def forward(self, x: Float[Tensor, "batch places d_model"]) -> Float[Tensor, "batch d_model"]:
-        token = self.token.to(x.dtype).expand(len(x), 1, -1)
+        token = self.token.to(x.dtype).expand(x.shape[0], 1, -1)
         seen = self.attention_norm(torch.cat([token, x], 1))
         token = token + self.attention(seen[:, :1], seen)
         return self.norm(token + self.feedforward(self.feedforward_norm(token))).squeeze(1)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from regard.errors import InputError
 from regard.lens.faithfulness import Example, Faithfulness, faithfulness
 from regard.lens.measure import measure_matrix
 from regard.lens.record import Lens
@@ -35,7 +37,7 @@ HOW = (
     "(HiResCAM, Draelos and Carin 2020). Deletion and insertion: the area under the class's probability as places are made "
     "grey or put back, the largest weights first; low and high are better, random orders beside them."
 )
-NUM_RANDOM = 8
+NUM_RANDOM, NUM_POINTS = 4, 11
 WHOLE_MAP = 1e-12
 
 
@@ -55,7 +57,9 @@ class Seen:
 
 
 def pages(run: Run, views: Sequence[View]) -> list[Picture]:
-    """A page each; of pictures that could be read."""
+    """A page each; of pictures that could be read. Raises InputError where there is none."""
+    if views and all(view.error for view in views):
+        raise InputError(views[0].error, file=views[0].picture.name)
     return [_page(run, view) for view in views if not view.error]
 
 
@@ -69,9 +73,11 @@ def worst_errors(run: Run, views: Sequence[View], verdicts: Sequence[Verdict], m
     return [_page(run, views[place]) for _, place in sorted(wrong, key=lambda one: (-one[0], one[1]))[:most]]
 
 
-def tested(run: Run, views: Sequence[View]) -> Faithfulness:
-    """How far the maps of the most probable class can be believed, over pictures of one model."""
-    return faithfulness([_example(run, _seen(run, view)) for view in views if not view.error], num_random=NUM_RANDOM)
+def tested(run: Run, views: Sequence[View]) -> Faithfulness | None:
+    """How far the maps of the most probable class can be believed, of these pictures; None where maps are one place."""
+    seen = [_seen(run, view) for view in views if not view.error]
+    examples = [_example(run, one) for one in seen if one.maps[0].numel() > 1]
+    return faithfulness(examples, num_random=NUM_RANDOM, num_points=NUM_POINTS) if examples else None
 
 
 def _encoder(run: Run) -> PictureEncoder:
@@ -93,14 +99,16 @@ def _page(run: Run, view: View) -> Picture:
         layers.append(_layer(ROLLOUT, seen.rolled.flatten()[None], "all layers"))
         texts[ROLLOUT] = ["the class"]
     image = Image(_png(run, view), rows, columns)
-    found = faithfulness([_example(run, seen)], num_random=NUM_RANDOM)
-    extras = Extras({"said": said, **_scores(found)}, image, texts=texts)
-    page = Picture.of(seen.lens, f"{view.picture.name} → {seen.verdict.ranked[0][0]}", patches, note=note, extras=extras)
+    scores = _scores(run, seen) if rows * columns > 1 else {}
+    extras = Extras({"said": said, **scores}, image, texts=texts)
+    title = f"{PurePosixPath(view.picture.name).name} → {seen.verdict.ranked[0][0]}"
+    page = Picture.of(seen.lens, title, patches, note=note, extras=extras)
     return replace(page, layers=[*layers, *page.layers], notes=[*page.notes, HOW])
 
 
-def _scores(found: Faithfulness) -> dict[str, str]:
+def _scores(run: Run, seen: Seen) -> dict[str, str]:
     """Deletion and insertion of each map."""
+    found = faithfulness([_example(run, seen)], num_random=NUM_RANDOM, num_points=NUM_POINTS)
     chance = {measure: found.by_chance(measure)[0] for measure in ("deletion", "insertion")}
     return {
         f"{name}: deletion, insertion": ", ".join(

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from regard.data.files import Files
 from regard.data.findings import Finding
+from regard.data.hub import folder_from_hub, is_data_set
 from regard.data.pictures import Picture, check_pictures, describe_pictures, find_pictures, read_pictures
+from regard.errors import InputError
 from regard.metrics.classes import score_classes
 from regard.models.options import AugmentOptions, ClassifierOptions, ViewOptions
+from regard.tasks.pictures.scored import scored_part
 from regard.tasks.task import Encoder, Task, Training
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Classify(Task):
     unit: ClassVar[str] = "pictures"
     reads: ClassVar[Literal["text", "pictures"]] = "pictures"
     at_once: ClassVar[int] = 64
+    formats: ClassVar[tuple[str, ...]] = ("onnx", "torch")
 
     training: Training = field(
         default_factory=lambda: Training(
@@ -54,7 +58,12 @@ class Classify(Task):
         return 20
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
+        if folder is not None and is_data_set(folder):
+            folder = str(folder_from_hub(folder))
         return find_pictures(folder, given)
+
+    def scored(self, given: str) -> Path:
+        return scored_part(self.files, given)
 
     def read(self, path: Path) -> tuple[list[Picture], list[Finding]]:
         return read_pictures(path)
@@ -64,6 +73,9 @@ class Classify(Task):
 
     def describe(self, examples: Sequence[Picture]) -> dict[str, Any]:
         return describe_pictures(examples)
+
+    def kind_of(self, example: Picture) -> str:
+        return example.label or ""
 
     def fit_encoder(self, examples: Sequence[Picture]) -> Encoder:
         from regard.models.pictures import normalisation
@@ -97,6 +109,10 @@ class Classify(Task):
         import numpy as np
 
         names = predictions[0].names
+        for view in examples:
+            if view.picture.label not in names:
+                message = f"the class must be one that the run knows ({', '.join(names)}), got {view.picture.label}."
+                raise InputError(message, file=view.picture.name, line=view.picture.line)
         truth = [names.index(view.picture.label or "") for view in examples]
         return score_classes(truth, np.stack([one.probabilities for one in predictions]), names)
 
@@ -108,10 +124,25 @@ class Classify(Task):
     def to_json(self, example: "View", prediction: "Verdict") -> dict[str, Any]:
         return prediction.to_json(example)
 
+    def export(self, run: Any, format: str, folder: Path) -> dict[str, Any]:
+        from torch import nn
+
+        from regard.tasks.pictures.onnx import Program, export, facts_of
+
+        viewer = run.encoder.viewer
+        shape = viewer.channels, viewer.size, viewer.size
+        facts = {"task": self.name, "classes": run.encoder.names, **facts_of(viewer)}
+        model = nn.Sequential(run.model, nn.Softmax(1))
+        return export(Program.of(model, run.encoder.normalisation, shape, ("probabilities",), **facts), format, folder)
+
     def faithfulness(self, run: Any, examples: "Sequence[View]", most: int) -> dict[str, str]:
         from regard.tasks.classify.explain import tested
 
-        return tested(run, examples[:most]).facts()
+        found = tested(run, examples[:most])
+        return found.facts() if found else {}
+
+    def worth_showing(self, examples: "Sequence[View]") -> "Sequence[View]":
+        return examples[:: -(-len(examples) // 12) or 1]  # of all classes, by which they are often sorted
 
     def explain(self, encoder: Any, model: "Model", examples: "Sequence[View]") -> "list[Page]":
         from regard.tasks.classify.explain import pages

@@ -73,38 +73,10 @@ class Viewer:
         width, height = values.shape[1], values.shape[0]
         if (height, width) != (self.size, self.size):
             side = self.size * ROOM if is_training else self.size / self.seen
-            values = self._resized(values, math.ceil(side))
+            values = _of_shorter_side(values, math.ceil(side))
             kept = math.ceil(side * LONG) if is_training else self.size
             values = _middle(values, kept, kept)
-        return torch.from_numpy(self._coloured(values)).permute(2, 0, 1).contiguous()
-
-    def _resized(self, values: np.ndarray, shorter: int) -> np.ndarray:
-        """With a shorter side of so many pixels."""
-        import numpy as np
-        from PIL import Image
-
-        height, width = values.shape[:2]
-        scale = shorter / min(height, width)
-        # what is cut off later need not be resized
-        most = math.ceil(LONG * min(height, width))
-        values = _middle(values, most, most)
-        height, width = values.shape[:2]
-        size = max(shorter, round(width * scale)), max(shorter, round(height * scale))
-        image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
-        resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        return resized[:, :, None] if resized.ndim == 2 else resized
-
-    def _coloured(self, values: np.ndarray) -> np.ndarray:
-        """Grey as colour, or colour as grey."""
-        import numpy as np
-
-        if values.shape[2] == self.channels:
-            return values.copy()
-        if self.channels == 3:
-            return np.repeat(values, 3, 2)
-        from PIL import Image
-
-        return np.array(Image.fromarray(values).convert("L"))[:, :, None]
+        return to_tensor(values, self.channels)
 
     def views(self, pictures: Sequence[Picture], *, is_training: bool) -> list[View]:
         """All of them, decoded at once as long as there is memory."""
@@ -136,6 +108,36 @@ class Viewer:
         if view.error:
             return torch.full((self.channels, self.size, self.size), 128, dtype=torch.uint8)
         return self.view(view.picture, is_training=view.is_training) if view.values is None else view.values
+
+
+def _of_shorter_side(values: np.ndarray, shorter: int) -> np.ndarray:
+    """Resized so that its shorter side has so many pixels."""
+    most = math.ceil(LONG * min(values.shape[:2]))  # what is cut off later need not be resized
+    values = _middle(values, most, most)
+    scale = shorter / min(values.shape[:2])
+    return resized(values, max(shorter, round(values.shape[0] * scale)), max(shorter, round(values.shape[1] * scale)))
+
+
+def resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Of another size; smaller pictures hold means of what was there."""
+    import numpy as np
+    from PIL import Image
+
+    image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
+    made = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    return made[:, :, None] if made.ndim == 2 else made
+
+
+def to_tensor(values: np.ndarray, channels: int) -> UInt8[Tensor, "channels height width"]:
+    """Grey as colour, or colour as grey, where that is what is wanted."""
+    import numpy as np
+    from PIL import Image
+
+    if values.shape[2] < channels:
+        values = np.repeat(values, channels, 2)
+    elif values.shape[2] > channels:
+        values = np.array(Image.fromarray(values).convert("L"))[:, :, None]
+    return torch.from_numpy(values.copy()).permute(2, 0, 1).contiguous()
 
 
 def _middle(values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import torch
 from regard.errors import InputError
 from regard.models.transformer import Layer
 from regard.models.transformer_translator import TransformerTranslator
+from regard.tasks.exported import new_folder
 from regard.tasks.folder import Run
 from regard.tasks.subwords import END, START, UNKNOWN, Subwords
 
@@ -26,20 +25,12 @@ def export(run: Run, folder: Path) -> dict[str, Any]:
     To translate: cut a text, with a space before it, by tokenizer.json, and put "‹end›" behind its tokens.
     """
     model, encoder = _checked(run)
-    if folder.exists():
-        raise InputError("the folder must not exist yet. Choose another with --out.", file=folder)
-    spec = _spec(run, model, encoder)
-    spec.validate()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
+    with new_folder(folder) as part:
+        spec = _spec(run, model, encoder)
+        spec.validate()
         spec.save(str(part))
         encoder.source.tokenizer.save(str(part / TOKENIZER))
-        part.chmod(0o755)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return {"folder": str(folder), "bytes": sum(path.stat().st_size for path in folder.iterdir())}
+    return {}
 
 
 def _checked(run: Run) -> tuple[TransformerTranslator, Any]:
