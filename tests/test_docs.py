@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from regard.cli import main
+from regard.data.boxes import read_scenes
 from regard.data.corpus import read_corpus
 from regard.data.entities import parse_entities
 from regard.data.pairs import Languages, read_pairs
@@ -73,6 +74,7 @@ RUNS = {
     "runs/german": "translate --data my-en-de",
     "runs/story": "generate --data my-text",
     "runs/flowers": "classify --data my-flowers",
+    "runs/finder": "detect --data my-boxes",
 }
 TAGGER = "--training.max_epochs 1 --words.d_word 8 --words.d_character 8 --words.d_affix 4 --model.d_recurrent 8"
 TRANSFORMER = "--training.max_epochs 1 --model.d_model 16 --model.num_layers 1 --model.d_feedforward 16"
@@ -81,6 +83,7 @@ SMALL = {
     "srl": TAGGER,
     "translate": f"{TRANSFORMER} --text.vocabulary 300 --model.d_embedding 16",
     "generate": f"{TRANSFORMER} --text.context 32",
+    "detect": "--training.max_epochs 1 --views.size 64 --model.d_model 16 --model.num_heads 2 --model.num_layers 1",
     "classify": "--training.max_epochs 1 --views.size 40 --model.convolutional.widths [4,4] --model.convolutional.num_blocks 1",
 }
 ROLES = """{"tokens": ["Ada", "met", "Charles", "in", "London"], "predicates": [
@@ -119,6 +122,12 @@ def own_pictures(tmp_path_factory):
         (folder / part / name).mkdir(parents=True)
         for number in range(parts[part]):
             Image.fromarray(dice.integers(0, 256, (18, 20, 3), np.uint8)).save(folder / part / name / f"{number}.png")
+    (folder / "my-boxes").mkdir()
+    for part, count in {"train": 4, "dev": 1, "test": 1}.items():
+        rows = [f"{part}{number}.png,2,3,12,14,{name}" for name in ("daisy", "rose") for number in range(count)]
+        (folder / "my-boxes" / f"{part}.csv").write_text("\n".join(["filename,xmin,ymin,xmax,ymax,class", *rows]))
+        for number in range(count):
+            Image.fromarray(dice.integers(0, 256, (18, 20, 3), np.uint8)).save(folder / "my-boxes" / f"{part}{number}.png")
     shutil.copy(folder / "my-photos" / "rose" / "0.png", folder / "my-photos" / "a.jpg")
     torch.save(mobile_network(MOBILENET_V2).state_dict(), folder / "mobilenet_v2.pth")
     return folder
@@ -182,8 +191,13 @@ def test_examples_of_tables_of_pictures_are_read(title, kind, text, tmp_path):
     (tmp_path / "pictures").mkdir()
     for name in ("1.jpg", "2.jpg"):
         Image.new("RGB", (4, 4)).save(tmp_path / "pictures" / name)
-    pictures, findings = read_pictures(tmp_path / "train.csv")
-    assert [picture.label for picture in pictures] == ["daisy", "rose"]
+    if title == "Pictures with boxes":
+        scenes, findings = read_scenes(tmp_path / "train.csv")
+        labels = [scene.boxes[0].label for scene in scenes]
+    else:
+        pictures, findings = read_pictures(tmp_path / "train.csv")
+        labels = [picture.label for picture in pictures]
+    assert labels == ["daisy", "rose"]
     assert not findings
 
 

@@ -66,6 +66,7 @@ TASKS = {
     "ner": "regard.tasks.ner.task:Ner",
     "srl": "regard.tasks.srl.task:Srl",
     "classify": "regard.tasks.classify.task:Classify",
+    "detect": "regard.tasks.detect.task:Detect",
     "translate": "regard.tasks.translate.task:Translate",
     "generate": "regard.tasks.generate.task:Generate",
     "dates": "regard.tasks.dates.task:Dates",

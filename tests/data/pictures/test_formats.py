@@ -54,7 +54,8 @@ def test_rows_without_a_picture_or_a_class_are_errors(tmp_path):
     pictures, findings = read_pictures(path)
     assert len(pictures) == 2
     assert [(one.level, one.file, one.line) for one in findings] == [("error", path, line) for line in (3, 4, 5, 6)]
-    assert f"there is no such file: {tmp_path}/img/9.png. Paths start at the table's folder." in findings[0].message
+    assert findings[0].message.startswith("there is no such file: ")
+    assert findings[0].message.endswith("img/9.png. Paths start at the table's folder.")
     assert "a row must have a path and a class, got img/1.png." in findings[1].message
 
 

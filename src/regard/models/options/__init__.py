@@ -1,10 +1,11 @@
 """What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
 
+from regard.models.options.detection import BackboneOptions, DetectorOptions
 from regard.models.options.pictures import ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, PretrainedOptions
 from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
 from regard.models.options.stack import TransformerOptions
 from regard.models.options.translating import PairOptions, SearchOptions, TransducerOptions, TranslatorOptions
-from regard.models.options.views import AugmentOptions, ViewOptions
+from regard.models.options.views import AugmentOptions, FindingOptions, SceneAugmentOptions, SceneOptions, ViewOptions
 from regard.models.options.words import EncoderOptions, RoleOptions, TaggerOptions, WordOptions
 from regard.models.options.writing import LanguageOptions, SamplingOptions, TextOptions, WritingOptions
 
@@ -13,15 +14,20 @@ __all__ = [
     "POSITIVE",
     "SHARE",
     "AugmentOptions",
+    "BackboneOptions",
     "ClassifierOptions",
     "ConvolutionalOptions",
+    "DetectorOptions",
     "EncoderOptions",
+    "FindingOptions",
     "ImageTransformerOptions",
     "LanguageOptions",
     "PairOptions",
     "PretrainedOptions",
     "RoleOptions",
     "SamplingOptions",
+    "SceneAugmentOptions",
+    "SceneOptions",
     "SearchOptions",
     "TaggerOptions",
     "TextOptions",

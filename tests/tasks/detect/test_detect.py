@@ -1,0 +1,205 @@
+"""Object detection, from files to a run and from pictures to boxes and pages."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from regard.cli import main
+from regard.data.boxes import Box
+from regard.models.detection import Found
+from regard.models.options import DetectorOptions, SceneOptions
+from regard.tasks.detect.detection import Detection, Detections
+from regard.tasks.detect.drawing import colour_of, drawn
+from regard.tasks.detect.explain import LOOKED, pages, worst_errors
+from regard.tasks.detect.task import Detect
+from regard.tasks.folder import Run, load_run
+
+COLOURS = {"blue": (30, 60, 220), "red": (220, 40, 30)}
+SIZES = {"d_model": 16, "num_heads": 2, "num_layers": 1, "num_queries": 8, "d_feedforward": 16, "num_denoising": 4}
+
+
+def rectangles(seed, width=64, height=48):
+    """Noise with a blue and a red rectangle, and where they are."""
+    dice = np.random.default_rng(seed)
+    values = dice.integers(90, 160, (height, width, 3), dtype=np.uint8)
+    boxes = []
+    for place, (name, colour) in enumerate(COLOURS.items()):
+        left, top = int(dice.integers(2, 12)) + place * width // 2, int(dice.integers(2, 20))
+        wide, high = dice.integers(10, 18, 2).tolist()
+        values[top : top + high, left : left + wide] = colour
+        boxes.append((name, left, top, left + wide, top + high))
+    return Image.fromarray(values), boxes
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with a table of boxes for each part."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for split, count in (("train", 6), ("dev", 2), ("test", 2)):
+        lines = ["filename,xmin,ymin,xmax,ymax,class"]
+        for number in range(count):
+            image, boxes = rectangles(100 * len(split) + number)
+            image.save(folder / f"{split}{number}.png")
+            lines += [f"{split}{number}.png,{x0},{y0},{x1},{y1},{name}" for name, x0, y0, x1, y1 in boxes]
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A run that the command trained for two passes, and its result."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    sizes = [word for name, value in SIZES.items() for word in (f"--model.{name}", str(value))]
+    few = ["--training.max_epochs", "2", "--training.batch_size", "3"]
+    assert main(["train", "detect", "--data", str(data), "--out", str(out), *few, *sizes]) == 0
+    return out, json.loads((out / "metrics.json").read_text())
+
+
+def run_of(data):
+    task = Detect(model=DetectorOptions(**SIZES), views=SceneOptions(size=64))
+    examples, _ = task.read(data / "train.csv")
+    encoder = task.fit_encoder(examples)
+    torch.manual_seed(0)
+    return Run(task, encoder, task.build(encoder).eval()), examples
+
+
+def perfect(view, confidence=0.9):
+    """All boxes of a view, found."""
+    found = (Detection(box.label, confidence, box.xmin, box.ymin, box.xmax, box.ymax) for box in view.boxes)
+    return Detections(tuple(found), 0.5)
+
+
+def test_a_run_has_coco_s_figures_and_a_page(trained):
+    out, result = trained
+    assert {"map_percent", "map50_percent", "map75_percent", "mar_100_percent", "per_class", "threshold"} <= result.keys()
+    assert set(result["per_class"]) == set(COLOURS)
+    assert LOOKED in (out / "report.html").read_text() or result["threshold"] > 0
+
+
+def test_the_threshold_of_dev_is_remembered(trained):
+    out, result = trained
+    assert load_run(out).encoder.threshold == result["threshold"]
+
+
+def test_a_loaded_run_finds_what_the_trained_one_found(trained, data, capsys):
+    out, result = trained
+    assert main(["evaluate", str(out), "--data", str(data), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert again["map_percent"] == pytest.approx(result["map_percent"], abs=0.2)
+
+
+def test_perfect_boxes_score_everything(data):
+    run, examples = run_of(data)
+    views = run.task.cut(run.encoder, examples, is_training=False)
+    result = run.task.score(views, [perfect(view) for view in views])
+    assert result["map_percent"] == pytest.approx(100)
+    assert result["per_class"]["red"]["num_gold"] == 6
+
+
+def test_boxes_of_the_model_come_back_in_pixels_of_the_picture(data):
+    run, examples = run_of(data)
+    encoder = run.encoder
+    big = Detect(views=SceneOptions(size=128)).fit_encoder(examples)
+    for one in (encoder, big):
+        (view,) = one.viewer.views(examples[:1], is_training=False)
+        batch = one.collate([view])
+        assert max(batch["sizes"][0].tolist()) == one.viewer.size
+        assert batch["pixels"].shape[2] % 32 == batch["pixels"].shape[3] % 32 == 0
+        found = Found(torch.ones(2), batch["classes"][0], batch["boxes"][0], torch.arange(2))
+        given = one.detections(view, found, 0.5).told
+        for was, box in zip(given, view.boxes, strict=True):
+            assert was.label == box.label
+            assert [was.xmin, was.ymax] == pytest.approx([box.xmin, box.ymax], abs=1e-3)
+
+
+def test_crowds_and_unknown_classes_are_ignored(data):
+    run, examples = run_of(data)
+    boxes = (*examples[0].boxes, Box("red", 1, 1, 20, 20, is_crowd=True), Box("green", 5, 5, 9, 9))
+    (view,) = run.encoder.viewer.views([replace(examples[0], boxes=boxes)], is_training=False)
+    assert run.encoder.sample(view).classes.tolist() == [0, 1, -2, -2]
+
+
+def test_padding_in_a_batch_is_no_box(data):
+    run, examples = run_of(data)
+    fewer = replace(examples[1], boxes=())
+    batch = run.encoder.collate(run.encoder.viewer.views([examples[0], fewer], is_training=False))
+    assert batch["classes"].tolist() == [[0, 1], [-1, -1]]
+
+
+def test_the_threshold_is_where_dev_is_best(data, monkeypatch):
+    run, examples = run_of(data)
+    views = run.task.cut(run.encoder, examples, is_training=False)
+    false = Detection("red", 0.4, 0, 0, 5, 5)
+    found = [Detections((*perfect(view, 0.7).all, false), 0.5) for view in views]
+    monkeypatch.setattr(Run, "predict", lambda self, given: found)
+    run.task.tuned(run, views)
+    assert 0.4 < run.encoder.threshold <= 0.7
+
+
+def test_predictions_name_boxes_and_leave_out_what_is_no_picture(trained, data, tmp_path, capsys):
+    image, _ = rectangles(5)
+    image.save(tmp_path / "a.png")
+    image.convert("L").save(tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    drawn_in = tmp_path / "drawn"
+    options = ["--input", str(tmp_path), "--draw", str(drawn_in), "--finding.threshold", "0.01", "--json"]
+    assert main(["predict", str(trained[0]), *options]) == 0
+    *lines, result = map(json.loads, capsys.readouterr().out.splitlines())
+    assert result["num_left_out"] == 1
+    assert lines[2]["boxes"] == []
+    assert "must be PNG" in lines[2]["error"]
+    assert lines[0]["width"] == 64
+    for box in lines[0]["boxes"]:
+        assert box["label"] in COLOURS
+        assert 0 <= box["xmin"] <= box["xmax"] <= 64
+        assert 0 <= box["ymin"] <= box["ymax"] <= 48
+    assert sorted(path.name for path in drawn_in.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_higher_threshold_tells_fewer(trained, data, capsys):
+    counts = []
+    for threshold in ("0.001", "1.0"):
+        one = str(data / "test0.png")
+        assert main(["predict", str(trained[0]), "--input", one, "--finding.threshold", threshold]) == 0
+        counts.append(len(json.loads(capsys.readouterr().out)["boxes"]))
+    assert counts[0] > counts[1] == 0
+
+
+def test_a_drawing_has_the_box_in_its_colour():
+    image = drawn(np.zeros((100, 100, 1), np.uint8), [Detection("cell", 0.9, 20, 40, 60, 80)])
+    assert image.getpixel((20, 60)) == image.getpixel((60, 60)) == colour_of("cell")
+    assert image.getpixel((40, 60)) == (0, 0, 0)
+    assert colour_of("cell") != colour_of("nucleus")
+
+
+def test_a_page_shows_where_the_queries_looked(data):
+    run, examples = run_of(data)
+    run.encoder.threshold = 0.0001
+    views = run.task.cut(run.encoder, examples[:1], is_training=False)
+    (page,) = pages(run, views)
+    layer = page.layers[0]
+    assert layer.name == LOOKED
+    assert layer.shape[1] == len(page.keys) == page.extras.image.rows * page.extras.image.columns == 12
+    shares = layer.statistics.values["block_map"][0, 0]
+    assert torch.allclose(shares.sum(1).float(), torch.ones(len(shares)), atol=1e-3)
+
+
+def test_the_worst_errors_come_first(data):
+    run, examples = run_of(data)
+    views = run.task.cut(run.encoder, examples[:3], is_training=False)
+    found = [perfect(views[0]), Detections((), 0.5), Detections(perfect(views[2]).all[:1], 0.5)]
+    notes = [page.note for page in worst_errors(run, views, found, 5)]
+    assert notes == ["2 missed, 0 found that are not there", "1 missed, 0 found that are not there"]
+
+
+def test_a_class_that_train_lacks_stops_check(data, tmp_path, capsys):
+    for path in data.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    table = tmp_path / "dev.csv"
+    table.write_text(table.read_text().replace("red", "pink"))
+    assert main(["check", "detect", "--data", str(tmp_path)]) == 2
+    assert "pink" in "".join(capsys.readouterr())
