@@ -21,7 +21,7 @@ class BackboneOptions:
 
     architecture: Literal["mobilenet-v2", "efficientnet-lite0"] = "mobilenet-v2"
     weights: str = ""
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
     layer_decay: float = 0.9
     frozen_layers: int = 4
 

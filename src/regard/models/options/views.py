@@ -63,7 +63,7 @@ class SceneOptions:
     """How pictures are brought to one size in which things are looked for.
 
     Args:
-        size: pixels of the longer side; 0 is as the training pictures are, at most 320
+        size: pixels of the longer side; 0 is as the training pictures are, at most 416
     """
 
     size: int = 0

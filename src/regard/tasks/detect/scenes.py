@@ -16,7 +16,7 @@ from regard.errors import InputError
 from regard.models.options import SceneOptions
 from regard.tasks.pictures.views import MOST_BYTES, NUM_THREADS, View, resized, to_tensor
 
-LARGEST = 320
+LARGEST = 416
 """Pixels of the longer side where nobody says how many."""
 CHANNELS = 3
 

@@ -42,8 +42,14 @@ class Detect(Task):
     when_predicting: ClassVar[tuple[str, ...]] = ("finding",)
 
     training: Training = field(
-        default_factory=lambda: Training(
-            batch_size=8, learning_rate=1e-3, weight_decay=1e-4, max_gradient_norm=0.1, average_decay=0.998, patience=20
+        default_factory=lambda: Training(  # in half precision, the pretrained networks are slower on a CPU
+            batch_size=8,
+            learning_rate=5e-4,
+            weight_decay=0.01,
+            max_gradient_norm=10.0,
+            average_decay=0.99,
+            patience=20,
+            precision="float32",
         )
     )
     views: SceneOptions = field(default_factory=SceneOptions)
