@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -40,6 +41,20 @@ def write(name: str, result: dict[str, Any]) -> Path:
     part.write_text(json.dumps(surroundings() | result, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     part.replace(path)
     return path
+
+
+def train_step(model: Any, optimizer: Any, loss_of: Callable[[], Any], precision: str) -> None:
+    """Forward, backward and a step on a CPU, as `regard train` does them."""
+    import torch
+
+    from regard.models.precision import autocast
+
+    with autocast(precision, torch.device("cpu")):
+        loss = loss_of()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def regard(*arguments: str) -> tuple[dict[str, Any], str]:

@@ -27,14 +27,14 @@ CHARACTERS, CONTEXT = 65, 256
 SIZES = {"d_model": 384, "num_layers": 6, "num_heads": 6, "d_feedforward": 1536}
 
 
-def gpt2(positions: int) -> Any:
+def gpt2(positions: int, sizes: dict[str, int] = SIZES) -> Any:
     """Of the same sizes."""
     from transformers import GPT2Config, GPT2LMHeadModel, logging
 
     logging.set_verbosity_error()
-    sides = {"n_embd": SIZES["d_model"], "n_layer": SIZES["num_layers"], "n_head": SIZES["num_heads"]}
+    sides = {"n_embd": sizes["d_model"], "n_layer": sizes["num_layers"], "n_head": sizes["num_heads"]}
     ends = {"bos_token_id": None, "eos_token_id": None}
-    return GPT2LMHeadModel(GPT2Config(vocab_size=CHARACTERS, n_positions=positions, **sides, **ends)).eval()
+    return GPT2LMHeadModel(GPT2Config(vocab_size=CHARACTERS, n_positions=positions, **sides, **ends))
 
 
 def cached(model: Any, num_tokens: int) -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     torch.manual_seed(0)
     writing = WritingOptions(temperature=1.0, max_tokens=num_tokens)
     ours = TransformerLanguage(Language(CHARACTERS, CONTEXT), LanguageOptions(**SIZES), writing).eval()
-    long, short = gpt2(num_tokens + 1), gpt2(CONTEXT)
+    long, short = gpt2(num_tokens + 1).eval(), gpt2(CONTEXT).eval()
     timed: dict[str, Callable[[], object]] = {
         "regard": lambda: list(ours.write([1])),
         "gpt-2, cached": lambda: cached(long, num_tokens),

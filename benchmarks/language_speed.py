@@ -16,14 +16,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from common import spread, write
-from generation_speed import CHARACTERS
+from common import spread, train_step, write
+from generation_speed import CHARACTERS, gpt2
 from torch import Tensor
-from translation_speed import CPU
 
 from regard.models.language import Language
 from regard.models.options import LanguageOptions, WritingOptions
-from regard.models.precision import autocast
 from regard.models.transformer_language import TransformerLanguage
 
 SIZES = {
@@ -33,16 +31,6 @@ SIZES = {
 """Sizes, context, rows of a batch."""
 
 
-def gpt2(sizes: dict[str, int], context: int) -> Any:
-    """Of the same sizes."""
-    from transformers import GPT2Config, GPT2LMHeadModel, logging
-
-    logging.set_verbosity_error()
-    sides = {"n_embd": sizes["d_model"], "n_layer": sizes["num_layers"], "n_head": sizes["num_heads"]}
-    ends = {"bos_token_id": None, "eos_token_id": None}
-    return GPT2LMHeadModel(GPT2Config(vocab_size=CHARACTERS, n_positions=context, **sides, **ends))
-
-
 def trained(model: Any, loss_of: Callable[[Tensor], Tensor], rows: list[Tensor], precision: str) -> float:
     """Tokens a second."""
 
@@ -50,12 +38,7 @@ def trained(model: Any, loss_of: Callable[[Tensor], Tensor], rows: list[Tensor],
     model.train()
     start = time.perf_counter()
     for batch in rows:
-        with autocast(precision, CPU):
-            loss = loss_of(batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(model, optimizer, lambda: loss_of(batch), precision)  # noqa: B023, called at once
     return sum(batch.shape[0] * (batch.shape[1] - 1) for batch in rows) / (time.perf_counter() - start)
 
 
@@ -63,7 +46,7 @@ def measure(sizes: dict[str, int], context: int, batch: int, options: argparse.N
     """Rounds of all three, in turn."""
     torch.manual_seed(0)
     ours = TransformerLanguage(Language(CHARACTERS, context), LanguageOptions(**sizes), WritingOptions())
-    theirs = gpt2(sizes, context)
+    theirs = gpt2(context, sizes)
     rows = [torch.randint(CHARACTERS, (batch, context + 1)) for _ in range(options.steps)]
     lengths = torch.full((batch,), context)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import spread, write
+from common import spread, train_step, write
 from jsonargparse import ArgumentParser
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
@@ -67,12 +67,7 @@ def trained(batches: Iterator[Any], model: Any, loss_of: Callable[[Any], Tensor]
         before = time.perf_counter()
         batch = next(batches)
         making += time.perf_counter() - before
-        with autocast("auto", CPU):
-            loss = loss_of(batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(model, optimizer, lambda: loss_of(batch), "auto")  # noqa: B023, called at once
         count += len(next(iter(batch.values())) if isinstance(batch, dict) else batch[0])
     seconds = time.perf_counter() - start
     return count / seconds, making / seconds

@@ -22,17 +22,15 @@ from statistics import median
 from typing import Any
 
 import torch
-from common import write
+from common import train_step, write
 from torch import Tensor
 
 from regard.data.batching import Batches
 from regard.models.options import TranslatorOptions
-from regard.models.precision import autocast
 from regard.tasks.folder import Run, load_run
 from regard.tasks.subwords import END, PADDING, START
 
 BEAM = 5
-CPU = torch.device("cpu")
 
 
 def sizes_of(options: TranslatorOptions, num_tokens: int) -> dict[str, Any]:
@@ -106,12 +104,7 @@ def trained(
     num_tokens, start = 0, time.perf_counter()
     for _ in range(steps):
         batch = next(batches)
-        with autocast(precision, CPU):
-            loss = loss_of(batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(model, optimizer, lambda: loss_of(batch), precision)  # noqa: B023, called at once
         num_tokens += int((batch["outputs"] != PADDING).sum())
     return num_tokens / (time.perf_counter() - start)
 

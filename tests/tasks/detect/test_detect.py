@@ -116,6 +116,19 @@ def test_boxes_of_the_model_come_back_in_pixels_of_the_picture(data):
             assert [was.xmin, was.ymax] == pytest.approx([box.xmin, box.ymax], abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [32, 64, 100])
+def test_a_picture_keeps_its_shape(data, size):
+    _, examples = run_of(data)
+    encoder = Detect(views=SceneOptions(size=size)).fit_encoder(examples)
+    (view,) = encoder.viewer.views(examples[:1], is_training=False)
+    assert view.values.shape == (3, size * 3 // 4, size)
+    given = view.scene.boxes[0]
+    scale = size / 64
+    assert encoder.sample(view).boxes[0].tolist() == pytest.approx(
+        [given.xmin * scale, given.ymin * scale, given.xmax * scale, given.ymax * scale], abs=1e-3
+    )
+
+
 def test_crowds_and_unknown_classes_are_ignored(data):
     run, examples = run_of(data)
     boxes = (*examples[0].boxes, Box("red", 1, 1, 20, 20, is_crowd=True), Box("green", 5, 5, 9, 9))

@@ -86,7 +86,7 @@ class SceneEncoder:
     def sample(self, view: SceneView) -> Sample:
         """Its pixels and boxes as numbers; a class that is not known is neither right nor wrong to find."""
         pixels = self.viewer.values_of(view).float() / 255
-        scale = self._scale(view, pixels)
+        scale = self._scale(view)
         corners = [(box.xmin, box.ymin, box.xmax, box.ymax) for box in view.boxes]
         classes = [IGNORED if box.is_crowd else self.numbers.get(box.label, IGNORED) for box in view.boxes]
         return Sample(pixels, torch.tensor(corners).view(-1, 4) * scale.repeat(2), torch.tensor(classes, dtype=torch.long))
@@ -95,14 +95,15 @@ class SceneEncoder:
         """In pixels of the picture as it was."""
         if view.error:
             return Detections((), threshold)
-        boxes = found.boxes.cpu().float() / self._scale(view, self.viewer.values_of(view)).repeat(2)
+        boxes = found.boxes.cpu().float() / self._scale(view).repeat(2)
         rows = zip(found.classes.tolist(), found.scores.tolist(), boxes.tolist(), found.queries.tolist(), strict=True)
         told = (Detection(self.names[kind], sure, x0, y0, x1, y1, query) for kind, sure, (x0, y0, x1, y1), query in rows)
         return Detections(tuple(told), threshold)
 
-    def _scale(self, view: SceneView, pixels: Tensor) -> Tensor:
+    def _scale(self, view: SceneView) -> Tensor:
         """Pixels seen for each of the picture's own, across and down."""
-        return torch.tensor([pixels.shape[2] / view.scene.width, pixels.shape[1] / view.scene.height])
+        height, width = self.viewer.sides(view.scene.width, view.scene.height)
+        return torch.tensor([width / view.scene.width, height / view.scene.height])
 
 
 def _padded(pixels: Tensor, height: int, width: int) -> Tensor:

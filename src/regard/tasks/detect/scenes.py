@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -14,7 +14,10 @@ from regard.data.boxes import Box, Scene
 from regard.data.pictures import Picture, pixels
 from regard.errors import InputError
 from regard.models.options import SceneOptions
-from regard.tasks.pictures.views import MOST_BYTES, NUM_THREADS, View, resized, to_tensor
+from regard.tasks.pictures.views import MOST_BYTES, View, in_threads, resized, to_tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LARGEST = 416
 """Pixels of the longer side where nobody says how many."""
@@ -55,25 +58,29 @@ class SceneViewer:
         longer = sorted(max(scene.width, scene.height) for scene in scenes)
         return cls(options.size or min(LARGEST, longer[len(longer) // 2]))
 
+    def sides(self, width: int, height: int) -> tuple[int, int]:
+        """Height and width of a picture of this size, as it is seen."""
+        across, down = (max(1, round(side * self.size / max(height, width))) for side in (width, height))
+        return down, across
+
     def view(self, picture: Picture) -> UInt8[Tensor, "3 height width"]:
         """Its pixels. Raises InputError that names the picture."""
-        values = pixels(picture)
+        return self._seen(pixels(picture))
+
+    def _seen(self, values: np.ndarray) -> UInt8[Tensor, "3 height width"]:
         height, width = values.shape[:2]
-        sides = (max(1, round(side * self.size / max(height, width))) for side in (height, width))
-        return to_tensor(resized(values, *sides), CHANNELS)
+        return to_tensor(resized(values, *self.sides(width, height)), CHANNELS)
 
     def views(self, scenes: Sequence[Scene], *, is_training: bool) -> list[SceneView]:
         """All of them, decoded at once as long as there is memory."""
         at_most = MOST_BYTES // (CHANNELS * self.size**2)
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            decoded = list(pool.map(lambda scene: self.view(scene.picture), scenes[:at_most]))
+        decoded = in_threads(lambda scene: self.view(scene.picture), scenes[:at_most])
         kept = [SceneView(scene, values, is_training) for scene, values in zip(scenes, decoded, strict=False)]
         return kept + [SceneView(scene, None, is_training) for scene in scenes[at_most:]]
 
     def tolerant(self, views: Sequence[View]) -> list[SceneView]:
         """Scenes of pictures of which nothing is known; one whose picture cannot be decoded says why."""
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            return list(pool.map(self._tolerant, views))
+        return in_threads(self._tolerant, views)
 
     def _tolerant(self, view: View) -> SceneView:
         try:
@@ -81,7 +88,7 @@ class SceneViewer:
         except InputError as error:
             return SceneView(Scene(view.picture, 1, 1, ()), error=error.message, number=view.number)
         height, width = values.shape[:2]
-        return SceneView(Scene(view.picture, width, height, ()), self.view(view.picture), number=view.number)
+        return SceneView(Scene(view.picture, width, height, ()), self._seen(values), number=view.number)
 
     def values_of(self, view: SceneView) -> UInt8[Tensor, "3 height width"]:
         """Its pixels, decoded now where they are not kept; grey where it cannot be."""

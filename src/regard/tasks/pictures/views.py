@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,6 +19,8 @@ from regard.models.options import ViewOptions
 if TYPE_CHECKING:
     import numpy as np
 
+One = TypeVar("One")
+Made = TypeVar("Made")
 LARGEST = 224
 """Pixels of a side that a model sees where nobody says how many."""
 ROOM = 1.15
@@ -82,20 +84,13 @@ class Viewer:
         """All of them, decoded at once as long as there is memory."""
         side = self.size * (ROOM if is_training else 1)
         at_most = int(MOST_BYTES / (self.channels * side * side * (1.3 if is_training else 1)))
-        kept = [
-            View(picture, values, is_training)
-            for picture, values in zip(pictures[:at_most], self._decoded(pictures[:at_most], is_training), strict=True)
-        ]
+        decoded = in_threads(lambda picture: self.view(picture, is_training=is_training), pictures[:at_most])
+        kept = [View(picture, values, is_training) for picture, values in zip(pictures, decoded, strict=False)]
         return kept + [View(picture, None, is_training) for picture in pictures[at_most:]]
-
-    def _decoded(self, pictures: Sequence[Picture], is_training: bool) -> Iterator[Tensor]:
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            yield from pool.map(lambda picture: self.view(picture, is_training=is_training), pictures)
 
     def tolerant(self, views: Sequence[View]) -> list[View]:
         """The views with their pixels; one whose picture cannot be decoded says why."""
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            return list(pool.map(self._tolerant, views))
+        return in_threads(self._tolerant, views)
 
     def _tolerant(self, view: View) -> View:
         try:
@@ -138,6 +133,12 @@ def to_tensor(values: np.ndarray, channels: int) -> UInt8[Tensor, "channels heig
     elif values.shape[2] > channels:
         values = np.array(Image.fromarray(values).convert("L"))[:, :, None]
     return torch.from_numpy(values.copy()).permute(2, 0, 1).contiguous()
+
+
+def in_threads(work: Callable[[One], Made], many: Sequence[One]) -> list[Made]:
+    """What `work` makes of each, in their order; decoding leaves Python's lock most of the time."""
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        return list(pool.map(work, many))
 
 
 def _middle(values: np.ndarray, height: int, width: int) -> np.ndarray:
