@@ -2,10 +2,12 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
+from regard.lens.measure import measure_matrix
 from regard.viewer.report import Extras, Image, Picture, render
 from tests.viewer.pages import TOKENS, full_size, looked_across, watched
 
@@ -311,7 +313,7 @@ def test_a_patch_is_chosen_by_a_click(visit):
     lens, names = watched(7), ["[CLS]", *[f"patch {n}" for n in range(6)]]
     page = visit(render([Picture.of(lens, "x", names, extras=Extras(image=Image(drawn.getvalue(), 2, 3, 1)))], title="x"))
     weights = lens[0].statistics.block_map[0, 0]
-    assert page.locator("aside h3").inner_text() == "“[CLS]” · 0"
+    assert page.locator("aside h3").inner_text() == "“[CLS]”"
     canvas = page.locator(".frame canvas")
     page.wait_for_function("document.querySelector('.frame canvas').width > 50")
     warm = page.evaluate("""() => {
@@ -323,11 +325,39 @@ def test_a_patch_is_chosen_by_a_click(visit):
     assert rises(torch.tensor(warm), weights[0, 1:])
     box = canvas.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.75)
-    assert page.locator("aside h3").inner_text() == "“patch 4” · 5"
+    assert page.locator("aside h3").inner_text() == "“patch 4”"
     page.keyboard.press("ArrowLeft")
-    assert page.locator("aside h3").inner_text() == "“patch 3” · 4"
+    assert page.locator("aside h3").inner_text() == "“patch 3”"
     page.get_by_role("button", name="[CLS]", exact=True).click()
-    assert page.locator("aside h3").inner_text() == "“[CLS]” · 0"
+    assert page.locator("aside h3").inner_text() == "“[CLS]”"
+
+
+def test_a_page_of_an_image_speaks_of_patches_and_of_nothing_that_they_have_not(visit):
+    drawn = io.BytesIO()
+    Pillow.new("RGB", (90, 60), "white").save(drawn, "PNG")
+    lens = looked_across(2, 6)
+    extras = Extras(image=Image(drawn.getvalue(), 2, 3), texts={"classes": ["rose", "daisy"]})
+    one = Picture.of(lens, "x", [f"{n // 3 + 1}·{n % 3 + 1}" for n in range(6)], extras=extras)
+    assert one.layers[0].texts == ("classes", "keys")
+    alone = measure_matrix(lens[0].statistics.block_map[:, :1].float(), None).statistics
+    first = replace(one.layers[0], name="speaks for a class", statistics=alone, heads=(0,))
+    page = visit(render([replace(one, layers=[first, *one.layers])], title="x"))
+    assert page.locator("h2").first.inner_text() == "speaks for a class"
+    assert page.locator(".text h3").inner_text() == "Queries: 2 rows that look"
+    assert page.locator("aside h3").inner_text() == "“rose”"
+    assert set(page.locator(".bar small").all_inner_texts()) == {""}
+    point(page, 1, 4, 2, 6)
+    assert readout(page).startswith("“daisy” → “2·2”: ")
+    shown = page.locator(".means").inner_text() + page.get_by_label("Statistic under each head").inner_text()
+    assert "entropy" in shown
+    assert not re.search("distance|near|previous|sink", shown)
+    page.locator(".head").nth(1).hover()
+    assert page.get_by_role("tooltip").inner_text().startswith("MultiheadAttention · head 0")
+    assert "distance" not in page.get_by_role("tooltip").inner_text()
+    page.keyboard.press("Escape")
+    assert page.locator("aside h3").inner_text() == "Choose a patch"
+    assert "a patch of the image" in page.locator("aside .says").inner_text()
+    assert "token" not in page.locator("aside").inner_text()
 
 
 def test_two_texts_stand_side_by_side(visit):
@@ -404,10 +434,16 @@ def test_a_head_without_a_map_says_so(visit):
 
 def test_gates_are_shown(visit):
     lens = watched(6)
-    lens.gates["attention.gate"] = torch.rand(2, 1, 4, 5)
+    lens.gates["attention.gate"] = torch.linspace(0.25, 0.5, 20).view(1, 1, 4, 5)
+    lens.gates["several"] = torch.rand(1, 3, 4, 5)
     page = visit(render([Picture.of(lens, "x", TOKENS)], title="x"))
     page.wait_for_function("document.querySelector('.gate canvas')?.width === 5")
-    assert page.locator(".gate figcaption").inner_text() == "attention.gate: 1 × 4 × 5"
+    assert page.locator(".gate figcaption").all_inner_texts() == [
+        "attention.gate: 1 × 4 × 5",
+        "several: 3 × 4 × 5, the mean of 3 channels",
+    ]
+    page.wait_for_function("document.querySelectorAll('.gate .legend canvas').length === 2")
+    assert page.locator(".gate .legend").first.inner_text().split("\n") == ["0", "0.500", "from 0.250 to 0.500"]
 
 
 def test_a_thousand_heads_open(visit):

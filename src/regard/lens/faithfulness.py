@@ -107,7 +107,7 @@ class Faithfulness:
         lines = {f"faithfulness of {name}": self._line(name) for name in self.values}
         orders = next(iter(self.random.values())).shape[0]
         examples = "1 example" if self.num_examples == 1 else f"{self.num_examples} examples"
-        return {**lines, "faithfulness tested on": f"{examples}, against {orders} random orders of the tokens"}
+        return {**lines, "faithfulness tested on": f"{examples}, against {orders} random orders"}
 
     def _line(self, name: str) -> str:
         parts = []

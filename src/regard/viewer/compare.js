@@ -37,7 +37,8 @@ function rectangleSource({ rows, keys, cells }) {
 /** Means of a head: of one run, or of both with their change. */
 function meansOf(app, head, other) {
   const one = ([name, value]) => make("div", {}, make("dt", {}, nameOf(name)), make("dd", {}, withUnit(name, value)));
-  if (!other) return make("dl", { class: "means" }, ...inOrder(head.means).slice(0, NUM_MAIN).map(one));
+  const means = app.meansOf(head);
+  if (!other) return make("dl", { class: "means" }, ...means.slice(0, NUM_MAIN).map(one));
   const both = ([name, value]) => {
     const later = other.means[name], isKnown = [value, later].every((mean) => mean !== null && mean !== undefined);
     const change = isKnown ? make("b", { class: "change" }, ` ${withUnit(name, later - value, signed)}`) : null;
@@ -45,5 +46,5 @@ function meansOf(app, head, other) {
       change));
   };
   return make("dl", { class: "means", "aria-label": `${app.data.names[0]} → ${app.data.names[1]}, change` },
-    ...inOrder(head.means).map(both));
+    ...means.map(both));
 }

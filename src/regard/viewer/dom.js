@@ -45,11 +45,18 @@ const STATISTICS = {
 const NUM_MAIN = 6;
 const nameOf = (statistic) => (STATISTICS[statistic] ?? [statistic.replaceAll("_", " "), ""])[0];
 
-/** Means in the order of the statistics, those without a name of their own last. */
-const inOrder = (means) => {
+/** Means that say something of keys in a row only, which the patches of an image are not. */
+const OF_A_ROW = ["mean_distance", "distance_spread", "sink_share", "previous_share", "window_share"];
+
+/** Means in the order of the statistics, those without a name of their own last; over an image those that are true of one. */
+const inOrder = (means, image) => {
   const place = (name) => (name in STATISTICS ? Object.keys(STATISTICS).indexOf(name) : 99);
-  return Object.entries(means).sort(([a], [b]) => place(a) - place(b));
+  const isTrue = (name) => !image || !OF_A_ROW.includes(name) || (name === "sink_share" && image.leading > 0);
+  return Object.entries(means).filter(([name]) => isTrue(name)).sort(([a], [b]) => place(a) - place(b));
 };
+
+const many = (noun) => (noun === "patch" ? "patches" : noun === "query" ? "queries" : `${noun}s`);
+const counted = (count, noun) => `${count.toLocaleString("en")} ${count === 1 ? noun : many(noun)}`;
 
 /** A mean with its unit. */
 function withUnit(statistic, value, write = digits) {

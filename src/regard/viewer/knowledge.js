@@ -33,9 +33,9 @@ function cellWeight(layer, { cells }, query, key) {
 
 /**
  * What a query looks at: `values` for each key, a mean over its cell where no more is known; `isExact` for each key;
- * `runs` of cells where these are wider than a key; `says`, in words.
+ * `runs` of cells where these are wider than a key; `says`, in words, with `noun` for a query.
  */
-function rowOf(layer, known, query) {
+function rowOf(layer, known, query, noun) {
   const [, count] = layer.shape, width = layer.column_width;
   const found = { values: new Float32Array(count), isExact: new Uint8Array(count), runs: [] };
   if (known.cells?.length) {
@@ -54,11 +54,11 @@ function rowOf(layer, known, query) {
     const own = (query - rows[0]) * (keys[1] - keys[0]);
     for (let key = keys[0]; key < keys[1]; key++) setExact(found, key, cells[own + key - keys[0]]);
   }
-  return described(found, kept, layer.row_width, query);
+  return described(found, kept, layer.row_width, query, noun);
 }
 
 /** Who looks at a key: the same, for each query. */
-function columnOf(layer, known, key) {
+function columnOf(layer, known, key, noun) {
   const [count] = layer.shape, width = layer.row_width;
   const found = { values: new Float32Array(count), isExact: new Uint8Array(count), runs: [] };
   if (known.cells?.length) {
@@ -78,7 +78,7 @@ function columnOf(layer, known, key) {
       setExact(found, query, cells[(query - rows[0]) * (keys[1] - keys[0]) + key - keys[0]]);
     }
   }
-  return described(found, 0, layer.column_width, key);
+  return described(found, 0, layer.column_width, key, noun);
 }
 
 function setExact(found, place, weight) {
@@ -86,9 +86,9 @@ function setExact(found, place, weight) {
   found.isExact[place] = 1;
 }
 
-function described(found, numTop, width, position) {
+function described(found, numTop, width, position, noun) {
   const known = found.isExact.reduce((sum, is) => sum + is, 0);
-  const run = `tokens ${runName(Math.floor(position / width) * width, width)}`;
+  const run = noun === "token" ? `tokens ${runName(Math.floor(position / width) * width, width)}` : counted(width, noun);
   if (known === found.isExact.length) {
     found.runs = [];
     found.says = "exact weights";

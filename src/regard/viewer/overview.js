@@ -20,7 +20,7 @@ function createOverview(app) {
 
   overview.build = () => {
     const heads = headsOf(app), { picture, state } = app.context();
-    const statistics = statisticsOf(heads);
+    const statistics = statisticsOf(app, heads);
     if (!statistics.includes(state.by)) state.by = statistics[0];
     by.replaceChildren(...statistics.map((name) => make("option", { value: name }, nameOf(name))));
     by.value = state.by ?? "";
@@ -57,18 +57,21 @@ function createOverview(app) {
 const headsOf = (app) => app.context().picture.layers.flatMap((layer, l) => layer.heads.map((head,
   h) => ({ l, h, layer, head })));
 
+/** The number of a head, where its layer has others. */
+const headName = (layer, head) => (layer.heads.length > 1 ? `head ${head.number}` : "");
+
 /** The statistics that any head has a mean of, those with a name of their own first. */
-function statisticsOf(heads) {
-  const found = new Set(heads.flatMap(({ head }) => Object.keys(head.means)));
+function statisticsOf(app, heads) {
+  const found = new Set(heads.flatMap(({ head }) => app.meansOf(head).map(([name]) => name)));
   return [...Object.keys(STATISTICS).filter((name) => found.has(name)), ...[...found].filter((name) => !(name in STATISTICS))];
 }
 
 function thumb(app, place, tip) {
   const { l, h, layer, head } = place, name = app.layerNames()[l];
-  const bar = make("i"), label = make("small", {}, String(head.number));
-  const means = inOrder(head.means).map(([key, value]) => `${nameOf(key)} ${withUnit(key, value)}`);
+  const bar = make("i"), label = make("small", {}, layer.heads.length > 1 ? String(head.number) : "");
+  const means = app.meansOf(head).map(([key, value]) => `${nameOf(key)} ${withUnit(key, value)}`);
   const button = make("button", {
-    type: "button", class: "head", "aria-label": [`${name}, head ${head.number}`, head.role,
+    type: "button", class: "head", "aria-label": [name, headName(layer, head), head.role,
       ...means.slice(0, 4)].filter(Boolean).join(", "),
     click: () => app.open(l, h),
     pointerenter: () => showTip(app, tip, button), focus: () => button.matches(":focus-visible") && showTip(app, tip, button),
@@ -122,11 +125,11 @@ function drawRoles(app, element, heads) {
 }
 
 function showTip(app, tip, button) {
-  const { l, head } = button.place;
-  const rows = inOrder(head.means).map(([name, value]) => make("div", {}, make("dt", {}, nameOf(name)),
+  const { l, layer, head } = button.place;
+  const rows = app.meansOf(head).map(([name, value]) => make("div", {}, make("dt", {}, nameOf(name)),
     make("dd", {}, withUnit(name, value))));
-  tip.replaceChildren(make("strong", {}, `${app.layerNames()[l]} · head ${head.number}${head.role ? ` · ${head.role}` : ""}`),
-    make("dl", {}, ...rows));
+  const names = [app.layerNames()[l], headName(layer, head), head.role];
+  tip.replaceChildren(make("strong", {}, names.filter(Boolean).join(" · ")), make("dl", {}, ...rows));
   tip.hidden = false;
   const own = button.getBoundingClientRect(), hasRoom = own.bottom + tip.offsetHeight + 12 < window.innerHeight;
   tip.style.left = `${clamp(own.left, 8, Math.max(8, window.innerWidth - tip.offsetWidth - 8))}px`;

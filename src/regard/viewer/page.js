@@ -62,13 +62,16 @@ function drawHeader(app) {
 function gatesOf(app, picture) {
   const figures = picture.gates.filter(({ map }) => map).map(({ name, shape: [channels, rows, columns], map }) => {
     const isSpatial = rows * columns > 1, canvas = make("canvas", { role: "img", "aria-label": `Gate ${name}` });
+    const legend = make("div", { class: "legend" });
     numbers(map).then((values) => {
-      const cells = isSpatial ? meanOfChannels(values, channels, rows * columns) : values;
-      painted({ cells, rows: isSpatial ? rows : 1, columns: isSpatial ? columns : channels, end: largest(cells) || 1 },
-        app.theme, "linear", canvas);
+      const cells = isSpatial ? meanOfChannels(values, channels, rows * columns) : values, end = largest(cells) || 1;
+      painted({ cells, rows: isSpatial ? rows : 1, columns: isSpatial ? columns : channels, end }, app.theme, "linear", canvas);
+      const here = `from ${digits(Math.min(...cells))} to ${digits(Math.max(...cells))}`;
+      legend.append("0", scaleBar(app, "linear"), digits(end), make("span", { class: "hint" }, here));
     });
-    return make("figure", { class: isSpatial ? "gate" : "gate flat" }, canvas,
-      make("figcaption", {}, `${name}: ${channels} × ${rows} × ${columns}`));
+    const mean = isSpatial && channels > 1 ? `, the mean of ${channels} channels` : "";
+    return make("figure", { class: isSpatial ? "gate" : "gate flat" }, canvas, legend,
+      make("figcaption", {}, `${name}: ${channels} × ${rows} × ${columns}${mean}`));
   });
   return figures.length ? [make("h3", {}, "Gates: how much of each feature passes"),
     make("div", { class: "gates" }, ...figures)] : [];
@@ -93,7 +96,7 @@ function drawDepth(app) {
   const { state, data, now } = app, [own, other] = now.runs;
   for (const part of [app.left, app.depth, app.tokensPart.element]) part.hidden = false;
   app.drawModes();
-  const name = `${app.layerNames()[state.layer] || now.layer.name} · head ${now.head.number}`;
+  const name = [app.layerNames()[state.layer] || now.layer.name, headName(now.layer, now.head)].filter(Boolean).join(" · ");
   const { role } = now.head, dot = role && make("b", { class: `dot role-${roleNumber(app, role)}` });
   app.headName.replaceChildren(name, ...(role ? [make("small", { class: "chip" }, dot, role)] : []));
   app.headName.title = now.layer.name;
@@ -131,17 +134,22 @@ function drawLegend(app) {
   const close = rectangleIn(map, viewOf(state, map.layer)), source = close ?? map;
   if (app.legend.source === source && app.legend.theme === theme && app.legend.scale === state.scale) return;
   Object.assign(app.legend, { source, theme, scale: state.scale });
-  const canvas = make("canvas", { width: 180, height: 1, "aria-hidden": "true" }), isBoth = state.mode === "difference";
-  const values = Float32Array.from({ length: 180 }, (_, i) => (isBoth ? (i - 89.5) / 89.5 : i / 179));
-  painted({ cells: values, rows: 1, columns: 180, end: 1, isDifference: isBoth }, theme, state.scale, canvas);
+  const isBoth = state.mode === "difference";
   const names = { root: "root scale", log: "logarithmic scale", linear: "straight scale" };
   const turn = make("button", { type: "button", title: "s", click: app.rescale }, names[state.scale]);
   const { column_width: wide, row_width: high } = app.now.layer;
-  const run = (width) => width.toLocaleString("en"), isOne = close || (wide === 1 && high === 1);
-  const unit = isOne ? "a cell: one weight" : `a cell: the share that ${run(high)} queries give ${run(wide)} keys`;
+  const isOne = close || (wide === 1 && high === 1), give = high === 1 ? "gives" : "give";
+  const share = `the share that ${counted(high, "query")} ${give} ${counted(wide, "key")}`;
   const ends = isBoth ? [`−${digits(source.end)}`, `+${digits(source.end)}`] : ["0", digits(source.end)];
-  app.legend.replaceChildren(make("span", {}, ends[0]), canvas, make("span", {}, ends[1]), turn,
-    make("span", { class: "hint" }, unit));
+  app.legend.replaceChildren(make("span", {}, ends[0]), scaleBar(app, state.scale, isBoth), make("span", {}, ends[1]), turn,
+    make("span", { class: "hint" }, `a cell: ${isOne ? "one weight" : share}`));
+}
+
+/** The colours from nothing to the end of a scale, or from one end to the other. */
+function scaleBar(app, scale, isDifference = false) {
+  const cells = Float32Array.from({ length: 180 }, (_, i) => (isDifference ? (i - 89.5) / 89.5 : i / 179));
+  const canvas = make("canvas", { "aria-hidden": "true" });
+  return painted({ cells, rows: 1, columns: 180, end: 1, isDifference }, app.theme, scale, canvas);
 }
 
 /** The cell that is pointed at, in words. */
@@ -152,11 +160,17 @@ function drawReadout(app) {
     return;
   }
   const { query, key } = hover, cell = cellAt(layer, source.known, hover, isClose(app.maps[0].box, viewOf(app.state, layer)));
-  const side = (which, [start, stop]) =>
-    stop - start === 1 ? `“${app.label(which, start)}” (${start.toLocaleString("en")})` : `tokens ${runName(start, stop - start)}`;
   const weight = cell.isExact ? exactWeight(layer, source.known, query, key) : cellWeight(layer, source, query, key);
   const shown = Number.isNaN(weight) ? "not sampled" : (source.isDifference ? signed : digits)(weight);
   const both = app.maps.length > 1 && app.maps[1].source ? ` and ${digits(cellWeight(runs[1].layer, runs[1].known, query, key))}` : "";
   const bits = known.entropy && layer.entropy_width === 1 && !source.isDifference ? ` · ${digits(known.entropy[query])} bits` : "";
-  app.readout.textContent = `${side("query", cell.rows)} → ${side("key", cell.keys)}: ${shown}${both}${bits}`;
+  const [from, to] = [placeName(app, "query", cell.rows), placeName(app, "key", cell.keys)];
+  app.readout.textContent = `${from} → ${to}: ${shown}${both}${bits}`;
+}
+
+/** One place or a run of them, in words; a place that is no token has a name and needs no number. */
+function placeName(app, side, [start, stop]) {
+  const first = `“${app.label(side, start)}”`, isOne = stop - start === 1;
+  if (app.noun(side) !== "token") return isOne ? first : `${first}–“${app.label(side, stop - 1)}”`;
+  return isOne ? `${first} (${start.toLocaleString("en")})` : `tokens ${runName(start, stop - start)}`;
 }

@@ -15,7 +15,7 @@ function spelling(tokens) {
 function createText(app, label) {
   const flow = make("div", { class: "flow", role: "listbox", tabindex: 0, "aria-label": label });
   const count = make("output", { class: "found" });
-  const search = make("input", { type: "search", placeholder: "find a token", "aria-label": `Find in: ${label}` });
+  const search = make("input", { type: "search", "aria-label": `Find in: ${label}` });
   const heading = make("h3", {}, label);
   const element = make("div", { class: "text" }, make("div", { class: "tools" }, heading, make("span", { class: "space" }),
     count, search), flow);
@@ -24,8 +24,9 @@ function createText(app, label) {
     for (const { isIntersecting, target } of entries) isIntersecting ? fillChunk(text, target) : emptyChunk(target);
   }, { root: flow, rootMargin: "600px" });
 
-  text.set = (tokens, length, name) => {
+  text.set = (tokens, length, name, noun) => {
     heading.textContent = name;
+    search.placeholder = `find a ${noun}`;
     flow.setAttribute("aria-label", name);
     if (text.tokens === tokens && text.length === length) return;
     Object.assign(text, { tokens, length, found: null, spelling: spelling(tokens), shades: null, chosen: -1 });

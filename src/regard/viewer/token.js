@@ -18,7 +18,7 @@ function createTokens(app) {
     element.classList.toggle("has-two", shown.length > 1);
     turn.hidden = shown.length > 1 || !token;
     turn.textContent = token?.side === "key" ? "What does it look at?" : "Who looks at it?";
-    const found = token && (token.side === "query" ? rowOf : columnOf)(layer, known, token.index);
+    const found = token && (token.side === "query" ? rowOf : columnOf)(layer, known, token.index, app.noun(token.side));
     const lit = token ? (token.side === "query" ? "key" : "query") : "key";
     const shades = token ? shadesOf(found.values, app.state.scale) : shadesOfReceived(layer, known, app.state.scale);
     for (const { view, sides: own, set, side } of shown) {
@@ -38,15 +38,17 @@ function viewsOf(app, views, images) {
   const one = (side, own) => {
     const image = app.imageOf(side), view = image ? images[side] : views[side];
     const set = image ? () => view.set(image, app.tokens(side)) : () => view.set(app.tokens(side),
-      layer.shape[side === "query" ? 0 : 1], nameOfSide(app, side, isSame));
+      layer.shape[side === "query" ? 0 : 1], nameOfSide(app, side, isSame), app.noun(side));
     return { view, sides: own, side, set };
   };
   return isSame ? [one("key", ["query", "key"])] : [one("query", ["query"]), one("key", ["key"])];
 }
 
 function nameOfSide(app, side, isSame) {
-  const { layer } = app.now, count = `${layer.shape[side === "query" ? 0 : 1].toLocaleString("en")} tokens`;
-  return isSame ? count : side === "query" ? `Queries: ${count} that look` : `Keys: ${count} that are looked at`;
+  const number = app.now.layer.shape[side === "query" ? 0 : 1], count = counted(number, app.noun(side));
+  if (isSame) return count;
+  if (side === "query") return `Queries: ${count} that ${number === 1 ? "looks" : "look"}`;
+  return `Keys: ${count} that ${number === 1 ? "is" : "are"} looked at`;
 }
 
 /** Of token i, how dark it is shown: relative to the largest weight, but at least four even shares. */
@@ -66,19 +68,21 @@ function describe(app, { heading, says, list }, found) {
   const { token } = app.state;
   list.replaceChildren();
   if (!token) {
-    heading.textContent = "Choose a token";
-    says.textContent = "Click a row of the map or a token of the text, or use the arrow keys in it. "
-      + "Until then, the text is shaded by how much each token is looked at.";
+    const noun = app.noun("key"), whole = noun === "patch" ? "image" : "text";
+    heading.textContent = `Choose a ${noun}`;
+    says.textContent = `Click a row of the map or a ${noun} of the ${whole}, or use the arrow keys in it. `
+      + `Until then, the ${whole} is shaded by how much each ${noun} is looked at.`;
     return;
   }
   const { side, index } = token, { layer, known } = app.now;
-  heading.textContent = `“${app.label(side, index)}” · ${index.toLocaleString("en")}`;
+  const numbered = (which) => app.noun(which) === "token"; // others are named by where they are
+  heading.textContent = `“${app.label(side, index)}”${numbered(side) ? ` · ${index.toLocaleString("en")}` : ""}`;
   const bits = side === "query" && layer.entropy_width === 1 && known.entropy ? `, ${digits(known.entropy[index])} bits` : "";
   const mass = side === "key" && layer.received_width === 1 && known.received
     ? `, ${digits(known.received[index])} queries in all` : "";
   says.textContent = `${side === "query" ? "Looks at" : "Is looked at by"}: ${found.says}${bits}${mass}.`;
   const other = side === "query" ? "key" : "query", exact = largestOf(found, 10);
-  const bars = exact.map(([place, weight]) => [app.label(other, place), String(place), weight,
+  const bars = exact.map(([place, weight]) => [app.label(other, place), numbered(other) ? String(place) : "", weight,
     () => app.choose(other, place, true)]);
   const runs = found.runs.slice().sort((a, b) => b[2] - a[2]).slice(0, bars.length ? 6
     : 10).filter(([, , weight]) => weight > 0);
@@ -86,10 +90,11 @@ function describe(app, { heading, says, list }, found) {
     mostOfRuns = Math.max(...runs.map((run) => run[2]), 1e-12);
   list.append(...bars.map((bar) => barOf(...bar, most)));
   if (!runs.length) return;
-  list.append(make("h4", {}, side === "query" ? "by runs of tokens" : "mean weight, by runs of tokens"));
+  const byRuns = `by runs of ${many(app.noun(other))}`;
+  list.append(make("h4", {}, side === "query" ? byRuns : `mean weight, ${byRuns}`));
+  const runOf = (start, stop) => (numbered(other) ? runName(start, stop - start) : counted(stop - start, app.noun(other)));
   list.append(...runs.map(([start, stop, weight]) =>
-    barOf(`${app.label(other, start)} …`, runName(start, stop - start), weight, () => app.show(other, start, stop),
-      mostOfRuns)));
+    barOf(`${app.label(other, start)} …`, runOf(start, stop), weight, () => app.show(other, start, stop), mostOfRuns)));
 }
 
 function barOf(text, place, weight, click, most) {

@@ -45,6 +45,7 @@ function addQuestions(app) {
     const picture = data.pictures[state.picture], layer = picture?.layers[state.layer];
     return { picture, layer, head: layer?.heads[state.head], state };
   };
+  app.meansOf = (head) => inOrder(head.means, app.context().picture.image);
   app.isCompared = () => data.compare.length > 0;
   app.layerNames = () => once(app.context().picture, () => shortNames(app.context().picture.layers.map((layer) => layer.name)));
   app.otherOf = (l, h) => {
@@ -62,6 +63,11 @@ function addQuestions(app) {
   app.tokens = (side) => {
     const name = app.now.layer.texts[side === "query" ? 0 : 1];
     return name === "queries" ? app.now.queries : name === "keys" ? app.now.keys : app.now.texts[name] ?? [];
+  };
+  app.noun = (side) => {
+    const name = app.now.layer.texts[side === "query" ? 0 : 1];
+    if (!app.now.picture.image || name === "queries") return "token";
+    return app.imageOf(side) ? "patch" : name ? "row" : "place";
   };
   app.label = (side, index) => shown(app.tokens(side)[index] ?? String(index));
   app.imageOf = (side) => {
