@@ -10,8 +10,8 @@ from typing import Any
 from regard.data.boxes.scene import Scene
 from regard.data.files import Files
 from regard.data.findings import Finding, share_of
+from regard.data.pictures.quality import unseen
 from regard.data.quality import Labelled, check_parts, first_few
-from regard.data.typos import near_duplicates
 
 Parts = dict[str, list[Scene]]
 
@@ -87,19 +87,11 @@ def _leaked(train: Sequence[Scene], scenes: Sequence[Scene], paths: tuple[Path, 
 
 
 def _unseen(train: Sequence[Scene], scenes: Sequence[Scene], path: Path) -> list[Finding]:
-    """Errors: a model that never saw a class has no output for it."""
-    known, numbers = _classes(train), _classes(scenes)
-    meant = dict(near_duplicates(known + numbers))
+    numbers = _classes(scenes)
     first = {box.label: scene for scene in reversed(scenes) for box in scene.boxes}
-    findings = []
-    for label in (label for label in numbers if label not in known):
-        hint = f"Is it {meant[label]}? " if label in meant else ""
-        message = (
-            f"the class must be in training too, {label} is not ({numbers[label]:,} here, the first "
-            f"in {first[label].picture.key}). {hint}Add boxes of it to train, or take it out."
-        )
-        findings.append(Finding("error", path, first[label].line, message))
-    return findings
+    where = {label: f"{number:,} here, the first in {first[label].picture.key}" for label, number in numbers.items()}
+    messages = unseen(_classes(train), numbers, "boxes", where)
+    return [Finding("error", path, first[label].line, message) for label, message in messages]
 
 
 def _rare_and_slips(train: Sequence[Scene], path: Path) -> list[Finding]:

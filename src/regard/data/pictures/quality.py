@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +89,20 @@ def _leaked(train: Sequence[Picture], pictures: Sequence[Picture], paths: tuple[
 
 
 def _unseen(train: Sequence[Picture], pictures: Sequence[Picture]) -> list[Finding]:
-    """Errors: a model that never saw a class has no output for it."""
-    known, numbers = _classes(train), _classes(pictures)
-    meant = dict(near_duplicates(known + numbers))
+    numbers = _classes(pictures)
     first = {one.label: one for one in reversed(pictures)}
-    findings = []
+    where = {label: f"{counted(number, 'picture')} here" for label, number in numbers.items()}
+    messages = unseen(_classes(train), numbers, "pictures", where)
+    return [Finding("error", Path(first[label].name), first[label].line, message) for label, message in messages]
+
+
+def unseen(known: Counter[str], numbers: Counter[str], things: str, where: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each class that training lacks, and why that is an error: a model that never saw a class has no output for it."""
+    meant = dict(near_duplicates(known + numbers))
     for label in (label for label in numbers if label not in known):
         hint = f"Is it {meant[label]}? " if label in meant else ""
-        message = (
-            f"the class must be in training too, {label} is not ({counted(numbers[label], 'picture')} here). "
-            f"{hint}Add pictures of it to train, or take it out."
-        )
-        findings.append(Finding("error", Path(first[label].name), first[label].line, message))
-    return findings
+        what = f"the class must be in training too, {label} is not ({where[label]})."
+        yield label, f"{what} {hint}Add {things} of it to train, or take it out."
 
 
 def _rare_and_slips(train: Sequence[Picture], path: Path) -> list[Finding]:
