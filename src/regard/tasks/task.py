@@ -40,6 +40,7 @@ class Training:
         max_gradient_norm: longer gradients are shortened to this
         precision: bfloat16 (mixed with float32) or float32; auto is bfloat16 where the processor has instructions for it
         average_decay: the weights scored and kept are a running mean, with this share of the old; 0 keeps the last
+        score_every: passes from one dev score to the next
     """
 
     max_epochs: int = 0
@@ -53,10 +54,11 @@ class Training:
     max_gradient_norm: float = 5.0
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     average_decay: float = 0.0
+    score_every: int = 1
 
     def __post_init__(self) -> None:
         require(self, max_epochs=COUNT, patience=POSITIVE, batch_size=POSITIVE, accumulate=POSITIVE, average_decay=SHARE)
-        require(self, batch_tokens=COUNT, warm_up=POSITIVE)
+        require(self, batch_tokens=COUNT, warm_up=POSITIVE, score_every=POSITIVE)
         require(self, learning_rate=COUNT, weight_decay=COUNT, max_gradient_norm=COUNT)
 
 
@@ -114,8 +116,7 @@ class Task(ABC):
 
     training: Training = field(default_factory=Training)
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         """Passes over the training examples where nobody says how many."""
         return 12
 
@@ -183,8 +184,25 @@ class Task(ABC):
     def load_pretrained(self, model: "Model") -> None:  # noqa: B027
         """Give a new model what was learnt elsewhere, where the options name such a thing."""
 
-    def tuned(self, run: Any, examples: Sequence[Any]) -> None:  # noqa: B027
-        """Choose on dev what can be chosen once the weights are known; `run.encoder` remembers it."""
+    def choosing(self, examples: Sequence[Any]) -> Sequence[Any]:
+        """Of dev, the examples by which the best weights are chosen: all, unless scoring takes long."""
+        return examples
+
+    def remark(self, score: dict[str, Any]) -> str:
+        """What a person should be told of a dev score while training goes on; nothing where all is well."""
+        return ""
+
+    @property
+    def steps_to_samples(self) -> int:
+        """Steps from one sheet of samples to the next; 0 where there are none."""
+        return 0
+
+    def samples(self, run: Any) -> bytes:
+        """A sheet of what the model makes by now, a PNG; of tasks that make something to be seen."""
+        raise NotImplementedError
+
+    def tuned(self, run: Any, train: Sequence[Any], dev: Sequence[Any]) -> None:  # noqa: B027
+        """Choose what can be chosen once the weights are known; the run's encoder or its model remembers it."""
 
     @abstractmethod
     def decode(self, encoder: Encoder, example: Any, raw: Any) -> Any:
@@ -232,8 +250,8 @@ class Task(ABC):
         """How far pictures of what `run` predicts can be believed, tested on `most` predictions; lines of a report."""
         return {}
 
-    def figures(self, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """Pictures of a score that a run folder should hold: name of the file, content."""
+    def figures(self, run: Any, examples: Sequence[Any], result: dict[str, Any]) -> Iterator[tuple[str, str | bytes]]:
+        """Pictures of a score, or of what was made, that a run folder should hold: name of the file, content."""
         yield from ()
 
     def worth_showing(self, examples: Sequence[Any]) -> Sequence[Any]:

@@ -7,18 +7,21 @@ import io
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from regard.errors import Interrupted
-from regard.tasks.folder import write
+from regard.errors import InputError, Interrupted
+from regard.tasks.folder import create, write
 from regard.tasks.progress import bar, clock, figure, named
 from regard.tasks.task import Task
+from regard.train.module import NotFinite, TaskModule
 
 MONITORED = "attention/"
 """How the names begin of what an attention monitor logs."""
@@ -48,6 +51,38 @@ class RunningMean(WeightAveraging):
             return torch.lerp(old.float(), new.float(), 1 - min(decay, (1 + int(num_steps)) / (10 + int(num_steps))))
 
         super().__init__(avg_fn=mean)
+
+
+class Samples(Callback):
+    """Every so many steps a sheet of what the model makes, samples/STEP.png in the run folder; by the running mean, if any."""
+
+    def __init__(self, folder: Path, steps: int, mean: RunningMean | None) -> None:
+        self.folder, self.steps, self.mean = create(folder, "samples"), steps, mean
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step = trainer.global_step
+        path = self.folder / f"{step:06d}.png"
+        if step % self.steps or path.exists():  # once, where several batches make a step
+            return
+        if self.mean is not None:
+            self.mean.on_validation_epoch_start(trainer, module)
+        sheet = cast(TaskModule, module).sheet()
+        if self.mean is not None:
+            self.mean.on_validation_epoch_end(trainer, module)
+        write(path, sheet)
+
+
+@contextmanager
+def stopped_by_numbers(last: Path) -> Iterator[None]:
+    """A loss that is no number ends training with the best weights so far; raises InputError where there are none."""
+    try:
+        yield
+    except NotFinite as stop:
+        advice = "Try a smaller --training.learning_rate, --training.max_gradient_norm 1 or --training.precision float32."
+        what = f"the loss must be a number, after {stop.num_steps:,} steps it was none"
+        if not last.is_file():
+            raise InputError(f"{what}, and nothing was kept yet. {advice}") from None
+        print(f"\nTraining stops: {what}. The best weights up to the last checkpoint are taken. {advice}", file=sys.stderr)
 
 
 class Interruption(Callback):
@@ -122,6 +157,7 @@ class ProgressLine(Callback):
         self.task, self.num_steps, self.max_seconds = task, num_steps, max_seconds
         self.stream = sys.stderr
         self.best: float | None = None
+        self.remark = ""
         self.shown_at = 0.0
         self.first_step = 0
 
@@ -149,6 +185,10 @@ class ProgressLine(Callback):
         passes = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         line = f"{passes}  loss {loss:.3f}  dev {named(metric)} {figure(metric, score)}  {mark}"
         self._show(line + self._end(trainer), "\n")
+        remark = cast(TaskModule, module).remark
+        if remark and not self.remark:  # once, until all was well again
+            print(remark, file=self.stream)
+        self.remark = remark
 
     def _end(self, trainer: Trainer) -> str:
         """When all passes would be over, or the time that was given."""

@@ -15,6 +15,14 @@ from regard.models.precision import autocast
 from regard.tasks.folder import Run
 
 
+class NotFinite(Exception):
+    """The loss is no number any more."""
+
+    def __init__(self, num_steps: int) -> None:
+        super().__init__(f"after {num_steps} steps")
+        self.num_steps = num_steps
+
+
 class TaskModule(LightningModule):
     """Loss on training batches, the task's own score on dev; knows the task protocol and no task."""
 
@@ -25,11 +33,16 @@ class TaskModule(LightningModule):
         # The trainer's own estimate sets the loaders up before a checkpoint is read, and their state would be lost.
         self.num_steps = num_steps
         self.predictions: list[Any] = []
+        self.remark = ""
 
     @property
     def monitored(self) -> str:
         """Name under which the dev score is logged."""
         return f"dev_{self.task.metric}"
+
+    def sheet(self) -> bytes:
+        """What the model makes by now, to be seen."""
+        return self.task.samples(Run(self.task, self.encoder, self.model))
 
     def dev_batches(self) -> Batches:
         """The dev examples, each batch with their numbers, so that predictions find their place again."""
@@ -43,6 +56,8 @@ class TaskModule(LightningModule):
         """One step."""
         with autocast(self.task.training.precision, self.device):
             loss = self.model.loss(batch)
+        if not loss.isfinite():
+            raise NotFinite(self.trainer.global_step)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(next(iter(batch.values()))))
         return loss
 
@@ -60,6 +75,7 @@ class TaskModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Score all of dev at once."""
         score = self.task.score(self.dev, self.predictions)
+        self.remark = self.task.remark(score)
         self.log(self.monitored, float(score[self.task.metric]), batch_size=1)
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -67,7 +83,7 @@ class TaskModule(LightningModule):
         options = self.task.training
         warm_up = min(options.warm_up, max(1, self.num_steps // 10))
         optimizer = torch.optim.AdamW(
-            self.model.parameter_groups(),
+            [_with_rate(group, options.learning_rate) for group in self.model.parameter_groups()],
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
             betas=(0.9, 0.99),
@@ -80,3 +96,9 @@ class TaskModule(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _with_rate(group: dict[str, Any], rate: float) -> dict[str, Any]:
+    """A group that learns so many times as fast as the rest has a rate of its own."""
+    share = group.pop("rate", None)
+    return group if share is None else {**group, "lr": rate * share}

@@ -31,7 +31,7 @@ from regard.tasks.check import read_all
 from regard.tasks.folder import Run
 from regard.tasks.progress import figure, named
 from regard.tasks.task import Task
-from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState, RunningMean
+from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState, RunningMean, Samples, stopped_by_numbers
 from regard.train.module import TaskModule
 from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
@@ -111,7 +111,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     run = _start(task, files, data, out, terms)
     data = data.cut(run)
     log = _fit(run, data, out, terms)
-    task.tuned(run, data.dev)
+    task.tuned(run, data.train, data.dev)
     run_folder.save_encoder(out, run.encoder)
     run_folder.save_weights(out, run.model.eval())
     split, examples = data.scored
@@ -120,7 +120,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         "task": task.name,
         "split": split,
         **task.score(examples, predictions),
-        **({f"dev_{task.metric}": score(run, data.dev)[task.metric]} if split == "test" else {}),
+        **({f"dev_{task.metric}": score(run, task.choosing(data.dev))[task.metric]} if split == "test" else {}),
         "train_seconds": round(log.seconds, 2),
         "examples_per_second": round(log.num_examples / log.seconds, 1),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
@@ -132,7 +132,7 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     if any(picture.layers or picture.gates for picture in pictures):  # a model may have been asked to do without attention
         result["report"] = str(out / run_folder.REPORT)
         write_report(run, pictures, out / run_folder.REPORT, result)
-    for name, content in task.figures(result):
+    for name, content in task.figures(run, examples, result):
         run_folder.write(out / name, content)
     run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
@@ -195,10 +195,11 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
         seed=terms.seed,
         batch_tokens=options.batch_tokens,
     )
-    max_epochs = options.max_epochs or run.task.usual_epochs
+    max_epochs = options.max_epochs or run.task.usual_epochs(len(data.train))
     log = Log(out / "log.csv", f"dev_{run.task.metric}")
     num_steps = max_epochs * math.ceil(len(batches) / options.accumulate)
-    module = TaskModule(run, data.dev, num_steps, lambda: log.seconds / (60 * terms.max_minutes) if terms.max_minutes else 0.0)
+    dev = run.task.choosing(data.dev)
+    module = TaskModule(run, dev, num_steps, lambda: log.seconds / (60 * terms.max_minutes) if terms.max_minutes else 0.0)
     best = ModelCheckpoint(
         last.parent, "best", module.monitored, mode=run.task.goal, save_last=True, enable_version_counter=False
     )
@@ -212,14 +213,15 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.max_gradient_norm,
         # The last one to act at a step is the interruption: it keeps what the others did.
-        callbacks=[log, best, *_callbacks(module, terms), interruption],
+        callbacks=[log, best, *_callbacks(module, terms, out), interruption],
+        check_val_every_n_epoch=options.score_every,
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=out,
     )
-    with interruption:
+    with interruption, stopped_by_numbers(last):
         resumed = str(last) if terms.is_resumed else None
         trainer.fit(module, batches, module.dev_batches(), ckpt_path=resumed, weights_only=True)
     log.num_examples = trainer.global_step * options.accumulate * len(data.train) / len(batches)
@@ -227,15 +229,18 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     return log
 
 
-def _callbacks(module: TaskModule, terms: Terms) -> list[Callback]:
+def _callbacks(module: TaskModule, terms: Terms, folder: Path) -> list[Callback]:
     options, minutes = module.task.training, terms.max_minutes
     callbacks = [
         RandomState(),
         EarlyStopping(module.monitored, patience=options.patience, mode=module.task.goal, check_finite=False),
         ProgressLine(module.task, module.num_steps, None if minutes is None else 60 * minutes),
     ]
-    if options.average_decay:
-        callbacks.append(RunningMean(options.average_decay))
+    mean = RunningMean(options.average_decay) if options.average_decay else None
+    if mean is not None:
+        callbacks.append(mean)
+    if steps := module.task.steps_to_samples:
+        callbacks.append(Samples(folder, steps, mean))
     if terms.monitor_steps:
         callbacks.append(AttentionMonitor(terms.monitor_steps))
     if minutes is not None:

@@ -53,8 +53,7 @@ class Classify(Task):
     model: ClassifierOptions = field(default_factory=ClassifierOptions)
     is_balanced: bool = False
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 20
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
@@ -155,7 +154,7 @@ class Classify(Task):
 
         return worst_errors(run, examples, predictions, most)
 
-    def figures(self, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def figures(self, run: Any, examples: "Sequence[View]", result: dict[str, Any]) -> Iterator[tuple[str, str | bytes]]:
         from regard.viewer.confusion import confusion
 
         yield "confusion.svg", confusion(**result["confusion"])

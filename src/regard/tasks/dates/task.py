@@ -35,8 +35,7 @@ class Dates(Task):
         default_factory=lambda: Training(batch_size=64, learning_rate=4e-3, max_gradient_norm=1.0, precision="float32")
     )
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 3
 
     def read(self, path: Path) -> tuple[list[WrittenDate], list[Finding]]:

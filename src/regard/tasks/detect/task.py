@@ -39,6 +39,7 @@ class Detect(Task):
     unit: ClassVar[str] = "pictures"
     reads: ClassVar[Literal["text", "pictures"]] = "pictures"
     at_once: ClassVar[int] = 8
+    formats: ClassVar[tuple[str, ...]] = ("onnx", "torch")
     when_predicting: ClassVar[tuple[str, ...]] = ("finding",)
 
     training: Training = field(
@@ -57,8 +58,7 @@ class Detect(Task):
     model: DetectorOptions = field(default_factory=DetectorOptions)
     finding: FindingOptions = field(default_factory=FindingOptions)
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 60
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
@@ -99,12 +99,12 @@ class Detect(Task):
         if self.model.backbone.weights:
             model.load_pretrained()
 
-    def tuned(self, run: Any, examples: "Sequence[SceneView]") -> None:
-        found = [one.all for one in run.predict(examples)]
-        run.encoder.threshold = best_threshold([view.boxes for view in examples], found).confidence
+    def tuned(self, run: Any, train: "Sequence[SceneView]", dev: "Sequence[SceneView]") -> None:
+        found = [one.all for one in run.predict(dev)]
+        run.encoder.threshold = best_threshold([view.boxes for view in dev], found).confidence
 
     def decode(self, encoder: Any, example: "SceneView", raw: Any) -> "Detections":
-        return encoder.detections(example, raw, self.finding.threshold or encoder.threshold)
+        return encoder.detections(example, raw, self._threshold(encoder))
 
     def score(self, examples: "Sequence[SceneView]", predictions: "Sequence[Detections]") -> dict[str, Any]:
         names = sorted({box.label for view in examples for box in view.boxes})
@@ -126,6 +126,14 @@ class Detect(Task):
         from regard.tasks.detect.drawing import draw
 
         draw(example, record["boxes"], folder)
+
+    def export(self, run: Any, format: str, folder: Path) -> dict[str, Any]:
+        from regard.tasks.detect.exported import export_run
+
+        return export_run(run, self._threshold(run.encoder), format, folder)
+
+    def _threshold(self, encoder: Any) -> float:
+        return self.finding.threshold or encoder.threshold
 
     def explain(self, encoder: Any, model: "Model", examples: "Sequence[SceneView]") -> "list[Page]":
         from regard.tasks.detect.explain import pages

@@ -44,8 +44,7 @@ class Generate(Task):
     model: LanguageOptions = field(default_factory=LanguageOptions)
     sampling: WritingOptions = field(default_factory=WritingOptions)
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 10
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:

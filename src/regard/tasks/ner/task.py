@@ -42,8 +42,7 @@ class Ner(Tagging):
 
     model: TaggerOptions = field(default_factory=TaggerOptions)
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 5 if self.encoder.path else 12
 
     def read(self, path: Path) -> tuple[list[Sentence], list[Finding]]:

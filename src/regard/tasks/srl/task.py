@@ -52,8 +52,7 @@ class Srl(Tagging):
     training: Training = field(default_factory=lambda: Training(batch_size=24, learning_rate=1.5e-3))
     model: RoleOptions = field(default_factory=RoleOptions)
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 4 if self.encoder.path else 8
 
     def read(self, path: Path) -> tuple[list[RoleSentence], list[Finding]]:

@@ -58,8 +58,7 @@ class Translate(Task):
     search: SearchOptions = field(default_factory=SearchOptions)
     sampling: SamplingOptions = field(default_factory=lambda: SamplingOptions(temperature=0.0))
 
-    @property
-    def usual_epochs(self) -> int:
+    def usual_epochs(self, num_examples: int) -> int:
         return 30
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
