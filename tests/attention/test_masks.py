@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import jaxtyping
 import pytest
 import torch
 
@@ -154,3 +155,17 @@ def test_a_wrong_mask_says_what_must_hold(make, message):
         make()
     if raised.type is InputError:
         raised.match(message)
+
+
+def test_documents_can_be_traced_for_any_number_of_sequences(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the number is a symbol, which is no int
+
+    class Written(torch.nn.Module):
+        def forward(self, ids):
+            mask = document(ids)
+            mask.check((ids.shape[0], 1, 4, 4))
+            return mask.write((ids.shape[0], 1), range(4), range(4))
+
+    traced = torch.export.export(Written(), (IDS,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
+    more = torch.cat([IDS, IDS.flip(1), IDS[:1]])
+    assert torch.equal(traced.module()(more), more[:, None, :, None] == more[:, None, None])

@@ -11,7 +11,7 @@ from regard.errors import InputError
 
 FORMATS = {
     "ctranslate2": "CTranslate2's own, for a fast translator without PyTorch",
-    "onnx": "ONNX, for onnxruntime and most others: bytes of pictures go in, probabilities come out, any number at once",
+    "onnx": "ONNX, for onnxruntime and most others: bytes of pictures go in, what the model says comes out",
     "torch": "the same as a program of torch.export (.pt2), for PyTorch without this package",
 }
 

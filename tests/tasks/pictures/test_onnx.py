@@ -4,8 +4,8 @@ import io
 import json
 import sys
 import zipfile
+from dataclasses import replace
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -29,15 +29,8 @@ from tests.conftest import SHARED
 runtime = pytest.importorskip("onnxruntime", reason="the export is checked by onnxruntime: pip install 'regard[export]'")
 pytest.importorskip("onnxscript", reason="PyTorch writes ONNX by it: pip install 'regard[export]'")
 
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
 SIZE = 24
-
-
-@pytest.fixture(autouse=True)
-def shapes_are_not_checked():
-    """While a model is traced, the number of pictures is a symbol, which is no int."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 EXACT = Training(precision="float32")
@@ -147,6 +140,23 @@ def test_a_program_has_all_outputs_by_their_names(tmp_path):
     assert mean.numpy() == pytest.approx((wanted - [0.25, 0.5, 0.75]) / [0.5, 1.0, 2.0])
 
 
+def test_a_program_may_have_other_inputs_with_a_row_for_each_picture(tmp_path):
+    class Scaled(nn.Module):
+        def forward(self, pixels, scales):
+            return pixels.mean((2, 3)) * scales
+
+    program = Program.of(Scaled(), ((0.0,), (1.0,)), (1, 4, 6), ("scaled",), task="none")
+    program = replace(program, others={"scales": torch.tensor([[2.0], [3.0]])})
+    pixels, scales = torch.arange(72, dtype=torch.uint8).view(3, 1, 4, 6), torch.tensor([[1.0], [10.0], [100.0]])
+    wanted = pixels.double().mean((2, 3)) / 255 * scales
+    for format in FORMATS:
+        export(program, format, tmp_path / format)
+    session = runtime.InferenceSession(tmp_path / "onnx" / "model.onnx")
+    (scaled,) = session.run(None, {"pixels": pixels.numpy(), "scales": scales.numpy()})
+    assert scaled == pytest.approx(wanted.numpy())
+    assert torch.allclose(torch.export.load(tmp_path / "torch" / "model.pt2").module()(pixels, scales), wanted.float())
+
+
 @pytest.fixture(scope="module")
 def saved(folder, tmp_path_factory):
     """A run folder."""
@@ -221,8 +231,14 @@ def test_a_model_that_has_no_such_form_is_told_and_nothing_stays(format, folder,
 
 def test_what_says_something_else_is_not_written(saved, tmp_path, monkeypatch):
     run, _ = saved
-    for wrong in (0.5, float("nan")):
-        monkeypatch.setitem(FORMATS, "none", lambda program, part, wrong=wrong: lambda pixels: [torch.full((1,), wrong)])
+    right = onnx.Program.of(nn.Sequential(run.model, nn.Softmax(1)), run.encoder.normalisation, (3, SIZE, SIZE), ("",)).model
+    answers = {
+        "other": lambda pixels: [right(pixels) + 0.001],
+        "none": lambda pixels: [torch.full((1,), float("nan"))],
+        "none of the second batch": lambda pixels: [right(pixels) if len(pixels) == 1 else right(pixels) * float("nan")],
+    }
+    for answer in answers.values():
+        monkeypatch.setitem(FORMATS, "none", lambda program, part, answer=answer: torch.no_grad()(answer))
         with pytest.raises(InputError, match="its answers differ by"):
             run.task.export(run, "none", tmp_path / "made")
     assert not list(tmp_path.iterdir())

@@ -59,7 +59,7 @@ class Document(Mask):
 
     def allows(self, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         ids = self.ids.to(key.device)
-        batch = batch if len(ids) > 1 else torch.zeros_like(batch)
+        batch = batch if ids.shape[0] > 1 else torch.zeros_like(batch)
         return ids[batch, query] == ids[batch, key]
 
     def tiles(self, query_first: Tensor, query_last: Tensor, key_first: Tensor, key_last: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Document(Mask):
         return torch.where((high < key_low) | (key_high < low), EMPTY, PARTIAL + one.to(torch.int8)).to(torch.int8)
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
-        if len(self.ids) not in (1, shape[0]) or self.ids.shape[1] < max(shape[2:]):
+        if self.ids.shape[0] not in (1, shape[0]) or self.ids.shape[1] < max(shape[2:]):
             raise InputError(
                 f"document needs an id for each of {shape[0]} × {max(shape[2:])} positions, got {tuple(self.ids.shape)}."
             )

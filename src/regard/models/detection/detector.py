@@ -16,7 +16,6 @@ from regard.models.detection.denoising import Denoising, Queries
 from regard.models.detection.dense import Dense, DenseHead, Places
 from regard.models.detection.encoder import Encoder
 from regard.models.detection.extent import Extent
-from regard.models.detection.heads import HIDDEN
 from regard.models.detection.losses import set_loss
 from regard.models.detection.matching import best_pairs
 from regard.models.detection.pyramid import Pyramid
@@ -33,13 +32,13 @@ class DetectorSizes:
 
 
 class Found(NamedTuple):
-    """What is in a picture, the surest first."""
+    """What is in a picture, or in each of a batch, the surest first."""
 
-    scores: Float[Tensor, " found"]
-    classes: Int[Tensor, " found"]
-    boxes: Float[Tensor, "found 4"]
+    scores: Float[Tensor, "*batch found"]
+    classes: Int[Tensor, "*batch found"]
+    boxes: Float[Tensor, "*batch found 4"]
     """xmin, ymin, xmax, ymax in pixels of the picture that the model was given, which they do not leave."""
-    queries: Int[Tensor, " found"]
+    queries: Int[Tensor, "*batch found"]
     """Who found it: a row of `attended`."""
 
 
@@ -89,9 +88,17 @@ class Detector(Model):
 
     def predict(self, batch: Batch) -> list[Found]:
         """At most `num_queries` a picture."""
-        answers = self(batch["pixels"], batch["sizes"])
-        boxes = clipped(answers.boxes, batch["sizes"])
-        return [_found(logits, one, self.num_queries) for logits, one in zip(answers.logits, boxes, strict=True)]
+        pictures = zip(*self.ranked(batch["pixels"], batch["sizes"]), strict=True)
+        return [Found(*(part[one.scores > 0] for part in one)) for one in (Found(*parts) for parts in pictures)]
+
+    def ranked(self, pixels: Float[Tensor, "batch 3 height width"], sizes: Int[Tensor, "batch 2"]) -> Found:
+        """The surest `num_queries` answers of each picture; those with a score of 0 are none. A query may have several."""
+        logits, boxes = self(pixels, sizes)
+        num_classes = logits.shape[2]
+        scores, places = logits.flatten(1).topk(min(self.num_queries, logits.shape[1] * num_classes))
+        queries = places // num_classes
+        boxes = clipped(boxes, sizes).gather(1, queries[:, :, None].expand(-1, -1, 4))
+        return Found(scores.sigmoid(), places % num_classes, boxes, queries)
 
     @torch.no_grad()
     def attended(self, batch: Batch) -> Float[Tensor, "batch queries samples 3"]:
@@ -131,11 +138,3 @@ def _cut(answers: Answers, count: int) -> tuple[Answers, Answers]:
     """Those of the first queries, and those of the others."""
     first, others = zip(*((one[:, :count], one[:, count:]) for one in answers), strict=True)
     return Answers(*first), Answers(*others)
-
-
-def _found(logits: Float[Tensor, "queries classes"], boxes: Float[Tensor, "queries 4"], most: int) -> Found:
-    """A query may stand for several classes."""
-    scores, place = logits.flatten().topk(min(most, logits.numel()))
-    place = place[scores > HIDDEN]
-    queries, classes = place // logits.shape[1], place % logits.shape[1]
-    return Found(scores[scores > HIDDEN].sigmoid(), classes, boxes[queries], queries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,6 +24,8 @@ class Extent:
     width: int
     is_padded: bool
     """False where all fill it, and nothing needs to be covered."""
+    _known: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `inside` found: many layers ask for the same."""
 
     @classmethod
     def of(cls, pixels: Float[Tensor, "batch channels height width"], sizes: Int[Tensor, "batch 2"]) -> Extent:
@@ -41,9 +43,11 @@ class Extent:
 
     def inside(self, stride: int) -> Bool[Tensor, "batch 1 rows columns"]:
         """Cells of a map that have something of the picture."""
-        rows, columns = (torch.arange(0, side, stride, device=self.sizes.device) for side in (self.height, self.width))
-        height, width = self.sizes[:, :, None, None, None].unbind(1)
-        return (rows[:, None] < height) & (columns < width)
+        if stride not in self._known:
+            rows, columns = (torch.arange(0, side, stride, device=self.sizes.device) for side in (self.height, self.width))
+            height, width = self.sizes[:, :, None, None, None].unbind(1)
+            self._known[stride] = (rows[:, None] < height) & (columns < width)
+        return self._known[stride]
 
     def places(self) -> Iterator[tuple[Tensor, int]]:
         """Of each map the middles (x, y) of its cells in pixels, row by row, and its stride."""

@@ -18,11 +18,13 @@ class Detection:
     ymax: float
     query: int = 0
     """Of the model, that found it."""
+    class_number: int = 0
+    """Of the class, among those of the run."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         corners = {name: round(getattr(self, name), 1) for name in ("xmin", "ymin", "xmax", "ymax")}
-        return {"label": self.label, "confidence": round(self.confidence, 4), **corners}
+        return {"label": self.label, "class_number": self.class_number, "confidence": round(self.confidence, 4), **corners}
 
 
 @dataclass(frozen=True)

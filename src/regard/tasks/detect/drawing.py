@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
-import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,26 @@ from regard.tasks.detect.scenes import SceneView
 if TYPE_CHECKING:
     from PIL import Image
 
+Colour = tuple[int, int, int]
+COLOURS = (
+    0xEE4400,
+    0x4400FF,
+    0xFFAAFF,
+    0x772255,
+    0x880000,
+    0x33FFCC,
+    0xAAEE77,
+    0xAA77FF,
+    0x6611AA,
+    0x669966,
+    0xEEEE11,
+    0xCC44AA,
+)
+"""The most unlike first; any two differ by 27 in CIELAB at least, for those too who lack a kind of cones (Machado 2009)."""
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+LUMINANCE = 0.2126, 0.7152, 0.0722
+EQUAL = 0.179
+"""Luminance on which black and white have the same contrast, WCAG 2.2."""
 LINE, LETTERS = 1 / 250, 1 / 35
 """Of the longer side."""
 
@@ -33,25 +51,31 @@ def draw(view: SceneView, boxes: Sequence[dict[str, Any]], folder: Path) -> None
 
 
 def drawn(values: Any, found: Sequence[Detection]) -> Image.Image:
-    """The picture with a box, a class and a confidence for each."""
+    """The picture with a box in the colour of its class, the class and a confidence for each."""
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values).convert("RGB")
     longer = max(image.size)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(max(9, round(longer * LETTERS)))
     for one in reversed(found):
-        colour = colour_of(one.label)
+        colour = colour_of(one.class_number)
         pen.rectangle((one.xmin, one.ymin, one.xmax, one.ymax), outline=colour, width=max(1, round(longer * LINE)))
         text = f"{one.label} {100 * one.confidence:.0f}"
         left, _, right, bottom = pen.textbbox((0, 0), text, font=font)
-        y = max(0.0, one.ymin - bottom - 2)
-        pen.rectangle((one.xmin, y, one.xmin + right - left + 4, y + bottom + 2), fill=colour)
-        pen.text((one.xmin + 2, y), text, fill="white", font=font)
+        wide, high = right - left + 4, bottom + 2
+        x, y = max(0.0, min(one.xmin, image.width - wide)), max(0.0, one.ymin - high)
+        pen.rectangle((x, y, x + wide, y + high), fill=colour)
+        pen.text((x + 2, y), text, fill=ink_on(colour), font=font)
     return image
 
 
-def colour_of(label: str) -> tuple[int, int, int]:
-    """One for each class, the same in every picture."""
-    hue = zlib.crc32(label.encode()) / 2**32
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.75)
-    return round(255 * red), round(255 * green), round(255 * blue)
+def colour_of(class_number: int) -> Colour:
+    """By the place of a class among those of the run, so that it is the same in every picture."""
+    red, green, blue = COLOURS[class_number % len(COLOURS)].to_bytes(3, "big")
+    return red, green, blue
+
+
+def ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever has more contrast: 4.5 at least on any colour."""
+    luminance = sum(weight * (part / 255) ** 2.2 for weight, part in zip(LUMINANCE, colour, strict=True))
+    return BLACK if luminance > EQUAL else WHITE

@@ -74,7 +74,7 @@ class SceneEncoder:
         if all(view.is_training for view in views):
             samples = augmented(samples, self.options)
         sizes = torch.tensor([sample.pixels.shape[1:] for sample in samples])
-        height, width = (-(-int(side) // MULTIPLE) * MULTIPLE for side in sizes.amax(0))
+        height, width = (canvas_of(int(side)) for side in sizes.amax(0))
         most = max(len(sample.boxes) for sample in samples)
         return {
             "pixels": torch.stack([_padded((one.pixels - self.mean) / self.deviation, height, width) for one in samples]),
@@ -97,13 +97,18 @@ class SceneEncoder:
             return Detections((), threshold)
         boxes = found.boxes.cpu().float() / self._scale(view).repeat(2)
         rows = zip(found.classes.tolist(), found.scores.tolist(), boxes.tolist(), found.queries.tolist(), strict=True)
-        told = (Detection(self.names[kind], sure, x0, y0, x1, y1, query) for kind, sure, (x0, y0, x1, y1), query in rows)
+        told = (Detection(self.names[kind], sure, x0, y0, x1, y1, query, kind) for kind, sure, (x0, y0, x1, y1), query in rows)
         return Detections(tuple(told), threshold)
 
     def _scale(self, view: SceneView) -> Tensor:
         """Pixels seen for each of the picture's own, across and down."""
         height, width = self.viewer.sides(view.scene.width, view.scene.height)
         return torch.tensor([width / view.scene.width, height / view.scene.height])
+
+
+def canvas_of(side: int) -> int:
+    """The least side that a model reads, in which a picture's fits."""
+    return -(-side // MULTIPLE) * MULTIPLE
 
 
 def _padded(pixels: Tensor, height: int, width: int) -> Tensor:

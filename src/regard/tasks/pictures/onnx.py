@@ -6,10 +6,10 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from regard.tasks.pictures.views import Viewer
 PIXELS = "pixels"
 """Name of the input."""
 PREPROCESS = "preprocess.json"
+UPRIGHT = "Turn it as its EXIF data says, and put it on white where it is transparent."
+"""The first step from a picture to pixels."""
 TOLERANCE = 1e-4
 """Of what is written and what it was written from, in float32."""
 BATCHES = 1, 5
@@ -45,8 +47,13 @@ class FromBytes(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
-    def forward(self, pixels: UInt8[Tensor, "batch channels height width"]) -> Any:
-        return self.model((pixels.float() / 255 - self.mean) / self.deviation)
+    def forward(self, pixels: UInt8[Tensor, "batch channels height width"], *others: Tensor) -> Any:
+        return self.model((pixels.float() / 255 - self.mean) / self.deviation, *others)
+
+
+def largest_difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:
+    """Of any number in any output; NaN where there is one."""
+    return float(torch.stack([(one - other).abs().max() for one, other in zip(wanted, found, strict=True)]).max())
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,10 @@ class Program:
     outputs: tuple[str, ...]
     facts: dict[str, Any]
     """All that a user has to know, as plain values: how pictures become pixels, what outputs stand for."""
+    others: Mapping[str, Tensor] = field(default_factory=dict)
+    """Further inputs, in their order: some rows to try, each of which belongs to a picture."""
+    difference: Callable[[Sequence[Tensor], Sequence[Tensor]], float] = largest_difference
+    """Of outputs that are wanted and outputs that came."""
 
     @classmethod
     def of(
@@ -71,14 +82,20 @@ class Program:
                 module.backend = "reference"  # type: ignore[assignment]
         return cls(made, shape, outputs, facts)
 
-    def pictures(self, count: int) -> UInt8[Tensor, "count channels height width"]:
-        """Noise."""
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Their names."""
+        return (PIXELS, *self.others)
+
+    def pictures(self, count: int) -> tuple[Tensor, ...]:
+        """Noise, and rows of the other inputs in turn."""
         dice = torch.Generator().manual_seed(count)
-        return torch.randint(256, (count, *self.shape), dtype=torch.uint8, generator=dice)
+        pixels = torch.randint(256, (count, *self.shape), dtype=torch.uint8, generator=dice)
+        return (pixels, *(rows[torch.arange(count) % len(rows)] for rows in self.others.values()))
 
 
-Answer = Callable[[Tensor], list[Tensor]]
-"""What outputs a model has for pixels."""
+Answer = Callable[..., list[Tensor]]
+"""What outputs a model has for inputs."""
 
 
 def export(program: Program, format: str, folder: Path) -> dict[str, Any]:
@@ -89,7 +106,7 @@ def export(program: Program, format: str, folder: Path) -> dict[str, Any]:
     with new_folder(folder) as part:
         with _quiet(), torch.no_grad():
             answer = FORMATS[format](program, part)
-        difference = max(_difference(program, answer, count) for count in BATCHES)
+        difference = _difference(program, answer)
         if not difference <= TOLERANCE:
             message = f"what is exported must say what the run says to {TOLERANCE}, its answers differ by {difference:.2g}."
             raise InputError(f"{message} A part of this model has no such form.")
@@ -103,7 +120,7 @@ def facts_of(viewer: Viewer) -> dict[str, Any]:
     colours = "grey" if viewer.channels == 1 else "red, green, blue"
     square = f"{viewer.size} x {viewer.size}"
     steps = [
-        "Turn it as its EXIF data says, and put it on white where it is transparent.",
+        UPRIGHT,
         f"Unless it is {square}: resize it to a shorter side of {side}, bilinear, antialiased; cut {square} from its middle.",
         f"{PIXELS}: uint8 (batch, {viewer.channels}, {viewer.size}, {viewer.size}), {colours}. The model normalises them.",
     ]
@@ -116,9 +133,9 @@ def _write_onnx(program: Program, folder: Path) -> Answer:
     with _told_what_has_no_form():
         made = torch.onnx.export(
             _traced(program),
-            input_names=[PIXELS],
+            input_names=list(program.inputs),
             output_names=list(program.outputs),
-            dynamic_shapes=_any_number(),
+            dynamic_shapes=_any_number(program),
             verbose=False,
         )
     assert made is not None  # None is for the exporter that went before
@@ -127,7 +144,11 @@ def _write_onnx(program: Program, folder: Path) -> Answer:
         made.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     made.save(folder / "model.onnx")
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    return lambda pixels: [torch.from_numpy(one) for one in session.run(None, {PIXELS: pixels.numpy()})]
+    return lambda *given: [torch.from_numpy(one) for one in session.run(None, _named(program, given))]
+
+
+def _named(program: Program, given: Sequence[Tensor]) -> dict[str, Any]:
+    return {name: one.numpy() for name, one in zip(program.inputs, given, strict=True)}
 
 
 def _libraries() -> tuple[Any, Callable[[Any], Any]]:
@@ -157,28 +178,29 @@ FORMATS: dict[str, Callable[[Program, Path], Answer]] = {"onnx": _write_onnx, "t
 
 def _traced(program: Program) -> torch.export.ExportedProgram:
     # not left to the exporter of ONNX, which would go on with a fixed number of pictures where any number has no form
-    return torch.export.export(program.model, (program.pictures(2),), dynamic_shapes=_any_number(), strict=False)
+    return torch.export.export(program.model, program.pictures(2), dynamic_shapes=_any_number(program), strict=False)
 
 
-def _any_number() -> dict[str, Any]:
-    """Of pictures."""
-    return {PIXELS: {0: torch.export.Dim("batch")}}
+def _any_number(program: Program) -> dict[str, Any]:
+    """Of pictures; by the names of the arguments of FromBytes."""
+    rows = {0: torch.export.Dim("batch")}
+    return {"pixels": rows, "others": (rows,) * len(program.others)} if program.others else {"pixels": rows}
 
 
 def _answer_of(model: nn.Module) -> Answer:
-    def answer(pixels: Tensor) -> list[Tensor]:
+    def answer(*given: Tensor) -> list[Tensor]:
         with torch.no_grad():
-            found = model(pixels)
+            found = model(*given)
         return [found] if isinstance(found, Tensor) else list(found)
 
     return answer
 
 
-def _difference(program: Program, answer: Answer, count: int) -> float:
-    """The largest of any number in any output."""
-    pixels = program.pictures(count)
-    pairs = zip(_answer_of(program.model)(pixels), answer(pixels), strict=True)
-    return max(float((wanted - found).abs().max()) for wanted, found in pairs)
+def _difference(program: Program, answer: Answer) -> float:
+    """The largest of all batches; NaN where there is one."""
+    asked = _answer_of(program.model)
+    batches = [program.pictures(count) for count in BATCHES]
+    return float(torch.tensor([program.difference(asked(*given), answer(*given)) for given in batches]).max())
 
 
 @contextmanager
