@@ -43,6 +43,11 @@ def has_classes(folder: Path) -> bool:
     return bool(read(folder, is_labelled=True)[0])
 
 
+def has_pictures(folder: Path) -> bool:
+    """Are there pictures in it, at any depth?"""
+    return bool(read(folder, is_labelled=False)[0])
+
+
 def _parts(name: str) -> tuple[str, ...]:
     """Of a path, which Windows may have written."""
     return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
