@@ -1,11 +1,19 @@
 """What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
 
 from regard.models.options.detection import BackboneOptions, DetectorOptions
+from regard.models.options.painting import FeatureOptions, GanOptions, PainterOptions, VaeOptions
 from regard.models.options.pictures import ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, PretrainedOptions
 from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
 from regard.models.options.stack import TransformerOptions
 from regard.models.options.translating import PairOptions, SearchOptions, TransducerOptions, TranslatorOptions
-from regard.models.options.views import AugmentOptions, FindingOptions, SceneAugmentOptions, SceneOptions, ViewOptions
+from regard.models.options.views import (
+    AugmentOptions,
+    FindingOptions,
+    PaintViewOptions,
+    SceneAugmentOptions,
+    SceneOptions,
+    ViewOptions,
+)
 from regard.models.options.words import EncoderOptions, RoleOptions, TaggerOptions, WordOptions
 from regard.models.options.writing import LanguageOptions, SamplingOptions, TextOptions, WritingOptions
 
@@ -19,9 +27,13 @@ __all__ = [
     "ConvolutionalOptions",
     "DetectorOptions",
     "EncoderOptions",
+    "FeatureOptions",
     "FindingOptions",
+    "GanOptions",
     "ImageTransformerOptions",
     "LanguageOptions",
+    "PaintViewOptions",
+    "PainterOptions",
     "PairOptions",
     "PretrainedOptions",
     "RoleOptions",
@@ -34,6 +46,7 @@ __all__ = [
     "TransducerOptions",
     "TransformerOptions",
     "TranslatorOptions",
+    "VaeOptions",
     "ViewOptions",
     "WordOptions",
     "WritingOptions",

@@ -28,6 +28,31 @@ class ViewOptions:
 
 
 @dataclass(frozen=True)
+class PaintViewOptions:
+    """How pictures that are to be painted are brought to one size.
+
+    Args:
+        size: pixels of each side, from 16 to 256; 0 is as the training pictures are, at most 128
+        channels: 1 for grey, 3 for colour; 0 is as the training pictures are
+        mirror: half of the training pictures are mirrored, left to right
+    """
+
+    size: int = 0
+    channels: int = 0
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size and not 16 <= self.size <= 256:
+            raise InputError(f"size must be from 16 to 256, or 0 for what the pictures are, got {self.size}.")
+        _ = self.plain
+
+    @property
+    def plain(self) -> ViewOptions:
+        """All of the shorter side is seen."""
+        return ViewOptions(self.size, self.channels, 1.0)
+
+
+@dataclass(frozen=True)
 class AugmentOptions:
     """How training pictures are changed, anew in each pass.
 
