@@ -20,6 +20,7 @@ SHOWN = {
 BTC, WNUT = "Broad Twitter Corpus", "WNUT-17, test"
 DDT, EWT = "Universal NER, Danish, test", "PropBank, English Web Treebank, test"
 PLAIN = "the same encoder with a linear head in transformers"
+PAINTED, TWEMOJI = "Fashion-MNIST at 32 pixels, 10,000 samples and test", "Twemoji at 64 pixels, held-out"
 FASHION, CIFAR = "Fashion-MNIST, test", "CIFAR-10, 1,000 pictures a class, test"
 FLOWERS, BCCD = "tf_flowers at 96 pixels, val", "BCCD blood cells, test"
 M30K, TINY = "Multi30k English–German, test 2016", "tiny Shakespeare, dev"
@@ -45,6 +46,9 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
     "quality_classify_cifar10": ("`classify`, from scratch", CIFAR, "ResNet18 on five times as many: 93.0"),
     "quality_classify_flowers": ("`classify`, MobileNetV2", FLOWERS, "its features, frozen, and a logistic regression: 83.0"),
     "quality_detect_bccd": ("`detect`, MobileNetV2", BCCD, "YOLOv5n: 92 on val; Faster R-CNN: 90.3"),
+    "quality_paint_fashion_mnist": ("`paint`, a gan with attention", PAINTED, "best of a large search: NS-GAN 26.5, WGAN 21.5"),
+    "quality_paint_fashion_mnist_vae": ("`paint`, a vae with attention", PAINTED, "best of a large search: VAE 58.7"),
+    "quality_paint_twemoji": ("`paint`, a gan with attention", TWEMOJI, ""),
 }
 
 
@@ -60,6 +64,7 @@ SCORES = {  # key: unit and digits
     "loss_nats": ("nats", 3),
     "top1_percent": ("% top-1", 1),
     "map50_percent": ("% mAP50", 1),
+    "fid": ("FID", 1),
 }
 
 

@@ -9,6 +9,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -37,6 +38,8 @@ def blocks(language):
 
 @pytest.mark.parametrize("code", list(blocks("python")))
 def test_python_examples_run(code, tmp_path, request, monkeypatch):
+    if '"my-' in code:
+        shutil.copytree(request.getfixturevalue("own_files"), tmp_path, dirs_exist_ok=True)
     for name, (run_name, command, library) in EXPORTS.items():
         if name in code:
             pytest.importorskip(library, reason="needs the extra export")
@@ -66,6 +69,7 @@ def test_shell_examples_run(text, tmp_path, own_files, trained, monkeypatch):
 EXPORTS = {
     "german-ct2": ("runs/german", "regard export runs/german --format ctranslate2 --out german-ct2", "ctranslate2"),
     "flowers-onnx": ("runs/flowers", "regard export runs/flowers --format onnx --out flowers-onnx", "onnxscript"),
+    "finder-onnx": ("runs/finder", "regard export runs/finder --format onnx --out finder-onnx", "onnxscript"),
     "flowers-torch": ("runs/flowers", "regard export runs/flowers --format torch --out flowers-torch", "torch"),
 }
 RUNS = {
@@ -75,6 +79,8 @@ RUNS = {
     "runs/story": "generate --data my-text",
     "runs/flowers": "classify --data my-flowers",
     "runs/finder": "detect --data my-boxes",
+    "runs/painter": "paint --data my-flowers",
+    "runs/written": "paint --data my-flowers --model.name vae",
 }
 TAGGER = "--training.max_epochs 1 --words.d_word 8 --words.d_character 8 --words.d_affix 4 --model.d_recurrent 8"
 TRANSFORMER = "--training.max_epochs 1 --model.d_model 16 --model.num_layers 1 --model.d_feedforward 16"
@@ -84,6 +90,7 @@ SMALL = {
     "translate": f"{TRANSFORMER} --text.vocabulary 300 --model.d_embedding 16",
     "generate": f"{TRANSFORMER} --text.context 32",
     "detect": "--training.max_epochs 1 --views.size 64 --model.d_model 16 --model.num_heads 2 --model.num_layers 1",
+    "paint": "--training.max_epochs 1 --views.size 16 --model.gan.widths [4,4,4,4] --model.vae.widths [4,4,4,4]",
     "classify": "--training.max_epochs 1 --views.size 40 --model.convolutional.widths [4,4] --model.convolutional.num_blocks 1",
 }
 ROLES = """{"tokens": ["Ada", "met", "Charles", "in", "London"], "predicates": [
@@ -165,6 +172,8 @@ def run(line, monkeypatch):
     name, *arguments = shlex.split(command)
     assert name == "regard"
     small = SMALL[arguments[1]].split() if arguments[0] == "train" else []
+    if arguments[0] == "export":
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # in what is traced, numbers are symbols
     assert main([*arguments, *small]) == 0, line
 
 

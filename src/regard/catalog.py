@@ -67,6 +67,7 @@ TASKS = {
     "srl": "regard.tasks.srl.task:Srl",
     "classify": "regard.tasks.classify.task:Classify",
     "detect": "regard.tasks.detect.task:Detect",
+    "paint": "regard.tasks.paint.task:Paint",
     "translate": "regard.tasks.translate.task:Translate",
     "generate": "regard.tasks.generate.task:Generate",
     "dates": "regard.tasks.dates.task:Dates",

@@ -23,8 +23,9 @@ SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte")
 
 
 def evaluate(arguments: list[str]) -> dict[str, Any]:
-    """Score a trained run on a file, or on the test file of a folder."""
+    """Score a trained run on a file, or on the test file of a folder. Named with a run, --help has its options too."""
     parser = parser_of("evaluate", evaluate)
+    chosen = _options_of_run(parser, arguments)
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument("--data", type=str, required=True, help=DATA)
     parser.add_argument(
@@ -35,7 +36,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     from regard.data.findings import raise_first_error
     from regard.tasks.folder import load_run
 
-    run = load_run(options.run)
+    made = parser.instantiate(options)
+    run = load_run(options.run, chosen={name: made[name] for name in chosen})
     path = run.task.scored(options.data)
     read, findings = run.task.read(path)
     raise_first_error(findings)
@@ -111,7 +113,8 @@ def _stream(run: Any, source: str) -> dict[str, Any]:
 
 def _options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:
     """Add what a run's task lets a person choose for each prediction, with what the run has as defaults; its fields' names."""
-    folder = next((word for word in arguments if (Path(word) / "recipe.yaml").is_file()), None)
+    words = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("--features.")]
+    folder = next((word for word in words if (Path(word) / "recipe.yaml").is_file()), None)
     if folder is None:
         return ()
     from regard.tasks.folder import load_recipe
