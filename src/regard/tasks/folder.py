@@ -100,6 +100,14 @@ def create(folder: Path, inside: str) -> Path:
     return folder / inside
 
 
+def unused(folder: Path, stem: str, ending: str) -> Path:
+    """A name in a folder that nothing has yet: with a number where there is one already."""
+    path, number = folder / f"{stem}{ending}", 2
+    while path.exists():
+        path, number = folder / f"{stem}-{number}{ending}", number + 1
+    return path
+
+
 def write(path: Path, content: str | bytes) -> None:
     """Write to a temporary name beside it, then rename: a reader sees the old file or the new one, never half."""
     part = path.with_name(f".{path.name}.part")

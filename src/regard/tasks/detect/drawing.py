@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from regard.data.pictures import pixels
 from regard.tasks.detect.detection import Detection
 from regard.tasks.detect.scenes import SceneView
+from regard.tasks.folder import unused
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,11 +41,7 @@ LINE, LETTERS = 1 / 250, 1 / 35
 def draw(view: SceneView, boxes: Sequence[dict[str, Any]], folder: Path) -> None:
     """A PNG in `folder`, named like the picture; of boxes as they are written."""
     name = PurePosixPath(view.picture.name.replace("\\", "/").replace(":", "-")).name
-    path = folder / f"{Path(name).stem}.png"
-    number = 2
-    while path.exists():
-        path = folder / f"{Path(name).stem}-{number}.png"
-        number += 1
+    path = unused(folder, Path(name).stem, ".png")
     part = path.with_name(f".{path.name}.part")
     drawn(pixels(view.picture), [Detection(**box) for box in boxes]).save(part, "PNG")
     part.replace(path)

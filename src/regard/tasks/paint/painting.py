@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from regard.models.painting import Painted
-from regard.tasks.folder import write
+from regard.tasks.folder import unused, write
 from regard.tasks.paint.request import Request
 
 Bytes = UInt8[Tensor, "channels height width"]
@@ -79,8 +79,4 @@ def drawn(request: Request, record: dict[str, Any], folder: Path) -> None:
     for key in ("to", "share", "class"):
         if key in record:
             stem += f"-{str(record[key]).replace('/', '-')}"
-    path, number = folder / f"{stem}.png", 2
-    while path.exists():
-        path = folder / f"{stem}-{number}.png"
-        number += 1
-    write(path, base64.b64decode(record["png"]))
+    write(unused(folder, stem, ".png"), base64.b64decode(record["png"]))
