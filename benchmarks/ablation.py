@@ -15,7 +15,7 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Any
 
-from common import spread, write
+from common import RESULTS, spread, write
 from quality import measure, parsed, parser_of, question, runs_of
 
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
@@ -41,6 +41,32 @@ def summary(runs: list[dict[str, Any]], variants: list[str], metric: str) -> dic
     }
 
 
+def table(name: str) -> list[str]:
+    """What a result file says, a row a variant; its gain over the first with the interval, which may hold 0."""
+    path = RESULTS / f"ablation_{name}.json"
+    if not path.exists():
+        return []
+    result = json.loads(path.read_text())
+    metric, runs = result["metric"], result["runs"]
+    lines = ["", f"`{result['question']}`, {result['varied']}, [file](../benchmarks/results/{path.name}):", ""]
+    lines += [f"| variant | parameters | examples/s in training | {metric} | over the first |", "|---|---|---|---|---|"]
+    for variant, found in result[metric].items():
+        own = [run for run in runs if run["variant"] == variant]
+        rate = spread([run["examples_per_second"] for run in own])["median"]
+        score = f"{found['median']:.2f} ({found['min']:.2f}–{found['max']:.2f}, {len(own)} seeds)"
+        gain = next((_gain(one) for key, one in result["difference"].items() if key.endswith(f" - {variant}")), "")
+        lines.append(f"| {variant} | {own[0]['parameters']:,} | {rate:,.0f} | {score} | {gain} |")
+    return [*lines, ""]
+
+
+def _gain(difference: dict[str, Any]) -> str:
+    """Of a variant over the first, from that of the first over it."""
+    if difference["mean"] is None:
+        return ""
+    interval = f" [{-difference['high']:+.2f}, {-difference['low']:+.2f}]" if "low" in difference else ""
+    return f"{-difference['mean']:+.2f}{interval}"
+
+
 def main() -> None:
     """Run what is not there yet."""
     parser = parser_of(__doc__)
@@ -58,7 +84,7 @@ def main() -> None:
             runs.append({"variant": variant, **measure(options, seed)})
             print(json.dumps(runs[-1]), file=sys.stderr)
             found = summary(runs, variants, options.metric)
-            write(name, {"question": asked, "varied": option, **found, "runs": runs})
+            write(name, {"question": asked, "varied": option, "metric": options.metric, **found, "runs": runs})
 
 
 if __name__ == "__main__":

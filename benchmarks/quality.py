@@ -29,7 +29,7 @@ KEPT = (
     *("top1_percent", "top5_percent", "calibration_error_percent", "dev_top1_percent"),
     *("map_percent", "map50_percent", "map75_percent", "dev_map_percent", "threshold"),
     *("fid", "kid", "kid_error", "precision_percent", "recall_percent", "diversity_percent", "bits_per_dimension"),
-    *("features", "num_samples", "dev_fid"),
+    *("classifier_fid", "classifier_kid", "random_fid", "features", "num_samples", "dev_fid"),
     *("loss_nats", "perplexity", "bits_per_character", "bits_per_byte", "dev_loss_nats"),
     *("train_seconds", "examples_per_second", "parameters", "peak_memory_mb", "split"),
 )

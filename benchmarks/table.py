@@ -1,18 +1,20 @@
-"""Write the tables of README and docs/performance.md from benchmarks/results; --check only says if they are up to date."""
+"""Write the tables of README and docs from benchmarks/results; --check only says if they are up to date."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ablation import table
 from common import RESULTS
 
 README = Path(__file__).parents[1] / "README.md"
 PERFORMANCE = README.parent / "docs" / "performance.md"
-LENS = README.parent / "docs" / "lens.md"
+LENS, GATES, PAINT, ROLES = (README.parent / "docs" / f"{name}.md" for name in ("lens", "gates", "paint", "roles"))
 SHOWN = {
     "cpu": ["window 512, N=4096, forward", "window 512, N=4096, forward+backward"],
     "cuda": ["window 1024, N=32768, head 64, forward", "window 1024, N=32768, head 64, forward+backward"],
@@ -230,7 +232,20 @@ def head_roles() -> list[str]:
     return [*head, *(f"| {role.name} | `{role.statistic}` | {role.threshold} | {role.says} |" for role in ROLES), ""]
 
 
+def ablations(*names: str) -> list[str]:
+    """With and without a part of a model."""
+    return [line for name in names for line in table(name)] or [""]
+
+
 TABLES = (
+    *(
+        (page, f"<!-- {name}: python benchmarks/table.py -->", f"<!-- end of {name} -->", partial(ablations, *files))
+        for page, name, files in (
+            (GATES, "gates", ("gates_fashion_mnist", "gates_cifar10")),
+            (PAINT, "attention", ("paint_gan", "paint_vae")),
+            (ROLES, "attention", ("srl_document", "srl_deep")),
+        )
+    ),
     (LENS, "<!-- statistics -->", "<!-- end of statistics -->", statistics),
     (LENS, "<!-- roles -->", "<!-- end of roles -->", head_roles),
     (PERFORMANCE, "<!-- lens: python benchmarks/table.py -->", "<!-- end of lens -->", lens_cost),

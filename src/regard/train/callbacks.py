@@ -53,6 +53,11 @@ class RunningMean(WeightAveraging):
         super().__init__(avg_fn=mean)
 
 
+def _is_scored(trainer: Trainer) -> bool:
+    """Is dev scored in the pass at hand?"""
+    return (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+
+
 class Samples(Callback):
     """Every so many steps a sheet of what the model makes, samples/STEP.png in the run folder; by the running mean, if any."""
 
@@ -142,7 +147,8 @@ class Log(Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         values = (trainer.current_epoch + 1, trainer.global_step, round(self.seconds, 2), metrics.get("train_loss"), rate)
         more = {name: round(value, 4) for name, value in metrics.items() if name.startswith(MONITORED)}
-        self.rows.append(dict(zip(self.FIELDS, (*values, metrics.get(self.monitored)), strict=True)) | more)
+        score = metrics.get(self.monitored) if _is_scored(trainer) else None
+        self.rows.append(dict(zip(self.FIELDS, (*values, score), strict=True)) | more)
         text = io.StringIO()
         table = csv.DictWriter(text, [*self.FIELDS, *sorted(set().union(*self.rows) - {*self.FIELDS})])
         table.writeheader()
@@ -176,19 +182,22 @@ class ProgressLine(Callback):
         )
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        metric = self.task.metric
-        score = float(trainer.callback_metrics.get(f"dev_{metric}", float("nan")))
-        is_best = self.best is None or (score > self.best if self.task.goal == "max" else score < self.best)
-        self.best = score if is_best else self.best
         loss = float(trainer.callback_metrics.get("train_loss", float("nan")))
-        mark = "best so far" if is_best or self.best is None else f"best {figure(metric, self.best)}"
         passes = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        line = f"{passes}  loss {loss:.3f}  dev {named(metric)} {figure(metric, score)}  {mark}"
-        self._show(line + self._end(trainer), "\n")
+        score = self._score(trainer) if _is_scored(trainer) else ""
+        self._show(f"{passes}  loss {loss:.3f}{score}{self._end(trainer)}", "\n")
         remark = cast(TaskModule, module).remark
         if remark and not self.remark:  # once, until all was well again
             print(remark, file=self.stream)
         self.remark = remark
+
+    def _score(self, trainer: Trainer) -> str:
+        metric = self.task.metric
+        score = float(trainer.callback_metrics.get(f"dev_{metric}", float("nan")))
+        is_best = self.best is None or (score > self.best if self.task.goal == "max" else score < self.best)
+        self.best = score if is_best else self.best
+        mark = "best so far" if is_best or self.best is None else f"best {figure(metric, self.best)}"
+        return f"  dev {named(metric)} {figure(metric, score)}  {mark}"
 
     def _end(self, trainer: Trainer) -> str:
         """When all passes would be over, or the time that was given."""

@@ -1,6 +1,7 @@
 """Painting, from files to a run and from a run to pictures and pages."""
 
 import base64
+import csv
 import io
 import json
 import os
@@ -163,6 +164,14 @@ def test_resuming_gives_the_very_weights_of_both_halves(data, tmp_path, monkeypa
     assert main(["train", "paint", "--out", str(tmp_path / "stopped"), "--resume"]) == 0
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("straight", "stopped"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_dev_is_scored_every_few_passes(data, tmp_path, capsys):
+    assert train(data, tmp_path / "run", "--training.score_every", "2", epochs=3) == 0
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert [bool(row["dev_score"]) for row in rows] == [False, True, False]
+    said = [line for line in capsys.readouterr().err.split("\n") if line.startswith("epoch")]
+    assert ["dev random fid" in line for line in said] == [False, True, False]
 
 
 def test_a_loss_that_is_no_number_ends_with_the_last_good_weights(data, tmp_path, monkeypatch, capsys):
