@@ -58,6 +58,21 @@ def _is_scored(trainer: Trainer) -> bool:
     return (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
 
 
+class LastScore(Callback):
+    """The last pass is scored, also where it is cut short: by then the rate has fallen, and its weights are the best settled.
+
+    It has to act after whatever may stop training.
+    """
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.should_stop:
+            trainer.check_val_every_n_epoch = 1
+
+
 class Samples(Callback):
     """Every so many steps a sheet of what the model makes, samples/STEP.png in the run folder; by the running mean, if any."""
 
@@ -67,7 +82,7 @@ class Samples(Callback):
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
         path = self.folder / f"{step:06d}.png"
-        if step % self.steps or path.exists():  # once, where several batches make a step
+        if not step or step % self.steps or path.exists():  # once, where several batches make a step
             return
         if self.mean is not None:
             self.mean.on_validation_epoch_start(trainer, module)

@@ -31,7 +31,16 @@ from regard.tasks.check import read_all
 from regard.tasks.folder import Run
 from regard.tasks.progress import figure, named
 from regard.tasks.task import Task
-from regard.train.callbacks import Interruption, Log, ProgressLine, RandomState, RunningMean, Samples, stopped_by_numbers
+from regard.train.callbacks import (
+    Interruption,
+    LastScore,
+    Log,
+    ProgressLine,
+    RandomState,
+    RunningMean,
+    Samples,
+    stopped_by_numbers,
+)
 from regard.train.module import TaskModule
 from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
@@ -245,7 +254,7 @@ def _callbacks(module: TaskModule, terms: Terms, folder: Path) -> list[Callback]
         callbacks.append(AttentionMonitor(terms.monitor_steps))
     if minutes is not None:
         callbacks.append(Timer(timedelta(minutes=minutes), verbose=False))
-    return callbacks
+    return [*callbacks, LastScore()]
 
 
 def _load_best(module: TaskModule, checkpoint: Path) -> None:

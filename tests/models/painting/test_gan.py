@@ -199,3 +199,20 @@ def test_a_square_of_half_the_side_is_cut_out():
     assert int(sizes.max()) == 16
     assert int(sizes.min()) >= 4  # over the edge of a corner
     assert (left.mean((0, 1)) < 1).all()  # it reaches every place
+
+
+def test_settled_maps_are_normal_for_the_weights_there_are():
+    made = gan()
+    for norm in (module for module in made.generator.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.running_mean += 5  # as if of other weights
+    batches = [{"noise": torch.randn(32, 6)} for _ in range(8)]
+    made.settle(iter(batches))
+    assert not made.training
+    maps = []
+    norm = made.generator.blocks[0].norms[0].norm
+    norm.register_forward_hook(lambda module, given, out: maps.append(out.detach()))
+    for batch in batches:
+        made.paint(batch["noise"])
+    found = torch.cat(maps).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(found.mean(1), torch.zeros(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.var(1), torch.ones(8), atol=0.1, rtol=0)

@@ -18,4 +18,4 @@ def build_painter(options: PainterOptions, sizes: PaintSizes) -> Painter:
     return KINDS[options.name](options, sizes)
 
 
-__all__ = ["PaintSizes", "Painted", "Painter", "build_painter"]
+__all__ = ["Gan", "PaintSizes", "Painted", "Painter", "Vae", "build_painter"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,6 +77,22 @@ class Gan(Painter):
             real = changed(real, self.options.augment).requires_grad_()
             (slope,) = torch.autograd.grad(self.discriminator(real, classes).sum(), real, create_graph=True)
         return 0.5 * self.options.penalty * slope.square().sum((1, 2, 3)).mean()
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[Batch]) -> None:
+        """Means and variances of the generator's maps over these batches of noise, for weights that are a running mean.
+
+        Those that were averaged with the weights belong to other weights. Standing statistics: Brock et al. 2019,
+        arXiv:1809.11096, section 4.1.
+        """
+        norms = [module for module in self.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over batches
+        self.generator.train()
+        for batch in batches:
+            self.generator(batch["noise"], batch.get("classes"))
+        self.eval()
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """Both without momentum, each at its own rate."""

@@ -114,6 +114,10 @@ class Painter(Model):
             for picture, one in zip(pictures, judged, strict=True)
         ]
 
+    def estimate(self, batch: Batch) -> list[Painted]:
+        """Pictures alone."""
+        return [Painted(picture) for picture in self._painted(batch).float()]
+
     def _painted(self, batch: Batch) -> Pixels:
         return self.walk(batch) if "to" in batch else self.paint(batch["noise"], batch.get("classes"))
 

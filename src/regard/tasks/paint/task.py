@@ -124,13 +124,13 @@ class Paint(Task):
         return build_painter(self.model, encoder.sizes)
 
     def choosing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
-        step = max(1, len(examples) // self.features.num_dev)
-        return examples[::step][: self.features.num_dev]
+        number = min(len(examples), self.features.num_dev)
+        return [examples[place * len(examples) // number] for place in range(number)]  # of all classes, which are often sorted
 
     def tuned(self, run: Any, train: "Sequence[Request]", dev: "Sequence[Request]") -> None:
-        from regard.tasks.paint.prior import fit_prior
+        from regard.tasks.paint.settling import settle
 
-        fit_prior(run, train)
+        settle(run, train)
 
     def decode(self, encoder: Any, example: "Request", raw: Any) -> "Painting":
         from regard.tasks.paint.painting import Painting

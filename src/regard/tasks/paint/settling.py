@@ -1,0 +1,35 @@
+"""What is left to do once a painter has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from regard.models.painting import Gan, Vae
+from regard.tasks.folder import Run
+from regard.tasks.paint.request import Request
+
+MOST = 20_000
+"""Pictures that a prior is fitted to."""
+AT_ONCE, BATCHES = 64, 50
+
+
+def settle(run: Run, requests: Sequence[Request]) -> None:
+    """A vae gets its prior from the pictures that it was trained on, a gan means and variances of its own maps."""
+    model = run.model
+    if isinstance(model, Vae):
+        plain = [replace(request, is_training=False) for request in requests[:: -(-len(requests) // MOST)]]
+        model.eval().fit_prior(_batches(run, plain))
+    elif isinstance(model, Gan):
+        step = max(1, len(requests) // (AT_ONCE * BATCHES))
+        drawn = [Request(seed, request.label) for seed, request in enumerate(requests[::step][: AT_ONCE * BATCHES])]
+        model.settle(_batches(run, drawn))
+
+
+def _batches(run: Run, requests: Sequence[Request]) -> Iterator[dict[str, Tensor]]:
+    device = next(run.model.parameters()).device
+    for start in range(0, len(requests), AT_ONCE):
+        batch = run.encoder.collate(list(requests[start : start + AT_ONCE]))
+        yield {name: tensor.to(device) for name, tensor in batch.items()}
