@@ -18,7 +18,7 @@ DATA = (
     "or a data set of the Hugging Face hub: owner/name or owner/name:config"
 )
 
-SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte")
+SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte", "bits_per_dimension", "kid")
 """How the names of scores end that a person is told beside the main one."""
 
 
@@ -33,7 +33,7 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     )
     parser.add_argument("--num-errors", type=PositiveInt, default=30, help="how many of them")
     options = parser.parse_args(arguments)
-    from regard.data.findings import raise_first_error
+    from regard.data.findings import raise_first_error, tell
     from regard.tasks.folder import load_run
 
     made = parser.instantiate(options)
@@ -41,6 +41,7 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     path = run.task.scored(options.data)
     read, findings = run.task.read(path)
     raise_first_error(findings)
+    tell(findings)
     examples = run.task.cut(run.encoder, read, is_training=False)
     predictions = run.predict(examples)
     result = {"task": run.task.name, "file": str(path), **run.task.score(examples, predictions)}
@@ -136,7 +137,7 @@ def score_lines(result: dict[str, Any], metric: str) -> list[str]:
     lines = [f"{named(metric)} on {where}: {figure(metric, result[metric])}"]
     others = [name for name in result if name.endswith(SHOWN) and name not in (metric, f"dev_{metric}")]
     if others:
-        lines.append("  ".join(f"{named(name)} {result[name]:.2f}" for name in others))
+        lines.append("  ".join(f"{named(name)} {figure(name, result[name]).removesuffix(' %')}" for name in others))
     for name, value in next((result[key] for key in result if key.startswith("per_")), {}).items():
         if isinstance(value, dict):
             figures = "  ".join(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,3 +60,11 @@ def raise_first_error(findings: Iterable[Finding]) -> None:
     if errors:
         more = f" ({len(errors) - 1} more: regard check lists them all.)" if len(errors) > 1 else ""
         raise InputError(errors[0].message + more, file=errors[0].file, line=errors[0].line)
+
+
+def tell(findings: Sequence[Finding], most: int = 5) -> None:
+    """On standard error, some of them."""
+    for finding in findings[:most]:
+        print(finding, file=sys.stderr)
+    if len(findings) > most:
+        print(f"… and {len(findings) - most} more warnings: regard check lists them all.", file=sys.stderr)

@@ -45,11 +45,18 @@ class Run:
 
     def rank(self, examples: Sequence[Any], num_best: int) -> list[dict[str, Any]]:
         """Of each example its best answers, as `regard predict` writes them. Raises InputError where the model has one only."""
-        raw = self.answers(examples, partial(self.model.rank, num_best=num_best))
-        return [self.task.decode_ranked(self.encoder, *one) for one in zip(examples, raw, strict=True)]
+        return self.answers(
+            examples, partial(self.model.rank, num_best=num_best), partial(self.task.decode_ranked, self.encoder)
+        )
 
-    def answers(self, examples: Sequence[Any], ask: Callable[[Batch], list[Any]], max_length: int = 0) -> list[Any]:
-        """What `ask`, a method of the model, says of each; in batches of like length, `Task.at_once` or so long at most."""
+    def answers(
+        self,
+        examples: Sequence[Any],
+        ask: Callable[[Batch], list[Any]],
+        decode: Callable[[Any, Any], Any] = lambda example, raw: raw,
+        max_length: int = 0,
+    ) -> list[Any]:
+        """What `ask`, a method of the model, says of each, decoded; in batches of like length, `Task.at_once` or so long."""
         found: list[Any] = [None] * len(examples)
         device, was_training = next(self.model.parameters()).device, self.model.training
         self.model.eval()
@@ -58,15 +65,14 @@ class Run:
                 batch = self.encoder.collate([examples[i] for i in numbers])
                 raw = ask({name: tensor.to(device) for name, tensor in batch.items()})
                 for i, one in zip(numbers, raw, strict=True):
-                    found[i] = one
+                    found[i] = decode(examples[i], one)
         self.model.train(was_training)
         return found
 
 
 def predict_all(task: Task, encoder: Encoder, model: Model, examples: Sequence[Any], max_length: int = 0) -> list[Any]:
     """A prediction for each example; see `Run.answers`."""
-    raw = Run(task, encoder, model).answers(examples, model.predict, max_length)
-    return [task.decode(encoder, *one) for one in zip(examples, raw, strict=True)]
+    return Run(task, encoder, model).answers(examples, model.predict, partial(task.decode, encoder), max_length)
 
 
 def _batches(lengths: Sequence[int], max_length: int) -> Iterator[list[int]]:

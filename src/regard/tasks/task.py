@@ -35,12 +35,13 @@ class Training:
         batch_tokens: about so many tokens a batch instead: the shorter its examples, the more of them; 0 goes by batch_size
         accumulate: batches whose gradients are added up before a step
         warm_up: steps in which the rate rises to its peak
-        learning_rate: peak of the schedule: a warm-up, then a cosine down to zero at the last step or the end of the time
+        learning_rate: peak of the schedule: a warm-up, then a cosine down to zero at the last step or the end of the time; of
+            paint 0 is what its model usually takes
         weight_decay: weight decay of AdamW; more keeps weights smaller
         max_gradient_norm: longer gradients are shortened to this
         precision: bfloat16 (mixed with float32) or float32; auto is bfloat16 where the processor has instructions for it
         average_decay: the weights scored and kept are a running mean, with this share of the old; 0 keeps the last
-        score_every: passes from one dev score to the next
+        score_every: passes from one dev score to the next; 0 is as many as the task usually takes
     """
 
     max_epochs: int = 0
@@ -58,7 +59,7 @@ class Training:
 
     def __post_init__(self) -> None:
         require(self, max_epochs=COUNT, patience=POSITIVE, batch_size=POSITIVE, accumulate=POSITIVE, average_decay=SHARE)
-        require(self, batch_tokens=COUNT, warm_up=POSITIVE, score_every=POSITIVE)
+        require(self, batch_tokens=COUNT, warm_up=POSITIVE, score_every=COUNT)
         require(self, learning_rate=COUNT, weight_decay=COUNT, max_gradient_norm=COUNT)
 
 
@@ -183,6 +184,11 @@ class Task(ABC):
 
     def load_pretrained(self, model: "Model") -> None:  # noqa: B027
         """Give a new model what was learnt elsewhere, where the options name such a thing."""
+
+    @property
+    def steps_to_score(self) -> int:
+        """Steps from one dev score to the next, in whole passes, where nobody says how many passes."""
+        return 1
 
     def choosing(self, examples: Sequence[Any]) -> Sequence[Any]:
         """Of dev, the examples by which the best weights are chosen: all, unless scoring takes long."""

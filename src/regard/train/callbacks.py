@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ from regard.tasks.progress import bar, clock, figure, named
 from regard.tasks.task import Task
 from regard.train.module import NotFinite, TaskModule
 
+PERSISTENT = 2
+"""Scores in a row of which the same has to be remarked before it is told: at first, nothing is as it will be."""
 MONITORED = "attention/"
 """How the names begin of what an attention monitor logs."""
 
@@ -51,6 +53,13 @@ class RunningMean(WeightAveraging):
             return torch.lerp(old.float(), new.float(), 1 - min(decay, (1 + int(num_steps)) / (10 + int(num_steps))))
 
         super().__init__(avg_fn=mean)
+
+    @contextmanager
+    def swapped(self, trainer: Trainer, module: LightningModule) -> Iterator[None]:
+        """Meanwhile the module has the running mean."""
+        self.on_validation_epoch_start(trainer, module)
+        yield
+        self.on_validation_epoch_end(trainer, module)
 
 
 def _is_scored(trainer: Trainer) -> bool:
@@ -84,12 +93,8 @@ class Samples(Callback):
         path = self.folder / f"{step:06d}.png"
         if not step or step % self.steps or path.exists():  # once, where several batches make a step
             return
-        if self.mean is not None:
-            self.mean.on_validation_epoch_start(trainer, module)
-        sheet = cast(TaskModule, module).sheet()
-        if self.mean is not None:
-            self.mean.on_validation_epoch_end(trainer, module)
-        write(path, sheet)
+        with self.mean.swapped(trainer, module) if self.mean else nullcontext():
+            write(path, cast(TaskModule, module).sheet())
 
 
 @contextmanager
@@ -162,8 +167,11 @@ class Log(Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         values = (trainer.current_epoch + 1, trainer.global_step, round(self.seconds, 2), metrics.get("train_loss"), rate)
         more = {name: round(value, 4) for name, value in metrics.items() if name.startswith(MONITORED)}
-        score = metrics.get(self.monitored) if _is_scored(trainer) else None
+        is_scored = _is_scored(trainer)
+        score = metrics.get(self.monitored) if is_scored else None
         self.rows.append(dict(zip(self.FIELDS, (*values, score), strict=True)) | more)
+        if len(self.rows) > 1 and not is_scored:  # such passes may be many and short
+            return
         text = io.StringIO()
         table = csv.DictWriter(text, [*self.FIELDS, *sorted(set().union(*self.rows) - {*self.FIELDS})])
         table.writeheader()
@@ -178,7 +186,7 @@ class ProgressLine(Callback):
         self.task, self.num_steps, self.max_seconds = task, num_steps, max_seconds
         self.stream = sys.stderr
         self.best: float | None = None
-        self.remark = ""
+        self.num_remarks = 0
         self.shown_at = 0.0
         self.first_step = 0
 
@@ -197,14 +205,15 @@ class ProgressLine(Callback):
         )
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if not _is_scored(trainer):
+            return
         loss = float(trainer.callback_metrics.get("train_loss", float("nan")))
         passes = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        score = self._score(trainer) if _is_scored(trainer) else ""
-        self._show(f"{passes}  loss {loss:.3f}{score}{self._end(trainer)}", "\n")
+        self._show(f"{passes}  loss {loss:.3f}  {self._score(trainer)}{self._end(trainer)}", "\n")
         remark = cast(TaskModule, module).remark
-        if remark and not self.remark:  # once, until all was well again
+        self.num_remarks = self.num_remarks + 1 if remark else 0
+        if self.num_remarks == PERSISTENT:
             print(remark, file=self.stream)
-        self.remark = remark
 
     def _score(self, trainer: Trainer) -> str:
         metric = self.task.metric
@@ -212,14 +221,14 @@ class ProgressLine(Callback):
         is_best = self.best is None or (score > self.best if self.task.goal == "max" else score < self.best)
         self.best = score if is_best else self.best
         mark = "best so far" if is_best or self.best is None else f"best {figure(metric, self.best)}"
-        return f"  dev {named(metric)} {figure(metric, score)}  {mark}"
+        return f"dev {named(metric)} {figure(metric, score)}  {mark}"
 
     def _end(self, trainer: Trainer) -> str:
         """When all passes would be over, or the time that was given."""
         done, spent = trainer.global_step - self.first_step, time.monotonic() - self.start
         left = (self.num_steps - trainer.global_step) * spent / max(1, done)
         if self.max_seconds is not None:
-            left = min(left, self.max_seconds - spent)
+            left = min(left, self.max_seconds * (1 - cast(TaskModule, trainer.lightning_module).spent()))
         at = time.strftime("%H:%M:%S", time.localtime(time.time() + max(0.0, left)))
         return f"  at most {clock(left)} left, until {at}"
 

@@ -62,7 +62,9 @@ class TaskModule(LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last pass."""
+        """Forget the last pass. Weights that are no numbers must not be scored, much less kept."""
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise NotFinite(self.trainer.global_step)
         self.predictions = [None] * len(self.dev)
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:

@@ -9,7 +9,6 @@ import random
 import resource
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +22,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from regard.data.batching import Batches
 from regard.data.files import Files
-from regard.data.findings import Finding, raise_first_error
+from regard.data.findings import raise_first_error, tell
+from regard.data.splitting import held_out
 from regard.errors import InputError
 from regard.metrics.errors import in_one_line
 from regard.tasks import folder as run_folder
@@ -45,7 +45,6 @@ from regard.train.module import TaskModule
 from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
 
-HELD_OUT = 0.1
 NUM_ERRORS = 6
 """Of the worst errors that the report of a training shows."""
 
@@ -86,7 +85,7 @@ def read_data(task: Task, files: Files, seed: int) -> Data:
         raise InputError("training needs a train file. Put one in the --data folder, or name it with --train.")
     parts, findings = read_all(task, files)
     raise_first_error(findings)
-    _tell(findings)
+    tell(findings)
     train, dev = parts["train"], parts.get("dev", [])
     if not dev:
         random.Random(seed).shuffle(train)
@@ -98,18 +97,6 @@ def read_data(task: Task, files: Files, seed: int) -> Data:
     if not train:
         raise InputError("too little to train on and to hold out. Give more, or a dev file with --dev.", file=files.train)
     return Data(train, dev, parts.get("test", []))
-
-
-def held_out(examples: Sequence[Any], kinds: Sequence[str]) -> tuple[list[Any], list[Any]]:
-    """The first tenth of each kind, one at least where there are two; and the rest."""
-    counts = Counter(kinds)
-    least = {kind: 1 if count > 1 or len(counts) == 1 else 0 for kind, count in counts.items()}
-    left = {kind: max(least[kind], int(HELD_OUT * count)) for kind, count in counts.items()}
-    parts: tuple[list[Any], list[Any]] = ([], [])
-    for example, kind in zip(examples, kinds, strict=True):
-        parts[0 if left[kind] > 0 else 1].append(example)
-        left[kind] -= 1
-    return parts
 
 
 def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
@@ -223,7 +210,7 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
         gradient_clip_val=options.max_gradient_norm,
         # The last one to act at a step is the interruption: it keeps what the others did.
         callbacks=[log, best, *_callbacks(module, terms, out), interruption],
-        check_val_every_n_epoch=options.score_every,
+        check_val_every_n_epoch=options.score_every or math.ceil(run.task.steps_to_score / len(batches)),
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,
@@ -262,13 +249,6 @@ def _load_best(module: TaskModule, checkpoint: Path) -> None:
         return
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(state)
-
-
-def _tell(findings: list[Finding], most: int = 5) -> None:
-    for finding in findings[:most]:
-        print(finding, file=sys.stderr)
-    if len(findings) > most:
-        print(f"… and {len(findings) - most} more warnings: regard check lists them all.", file=sys.stderr)
 
 
 def _quiet_lightning() -> None:

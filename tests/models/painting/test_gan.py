@@ -161,7 +161,7 @@ def test_any_mechanism_of_the_catalog_looks():
     [
         ({"attention_at": (3,)}, 8, "attention_at must be sides of maps, which are 4, 8; got 3"),
         ({"widths": (8, 8, 8)}, 10, "must be a multiple of 4, 8 at least, got 10"),
-        ({"widths": ()}, 8, "widths must be channels of at least one map"),
+        ({"widths": (8, 0)}, 8, "widths must be channels of maps, each at least 1"),
     ],
 )
 def test_what_does_not_fit_is_told(options, size, message):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from regard.errors import InputError
+from regard.models.options import usual_widths
 from regard.models.painting.painter import PaintSizes, between
 
 
@@ -30,3 +31,19 @@ def test_below_the_smallest_map_there_is_none():
 def test_a_side_that_does_not_fit_names_one_that_does():
     with pytest.raises(InputError, match=r"a multiple of 8, 16 at least, got 50\. Give --views\.size 48"):
         PaintSizes(1, 50).sides((8, 8, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("side", "widths"),
+    [
+        (16, (128, 128, 64)),
+        (28, (128, 64, 32)),
+        (32, (128, 128, 64, 32)),
+        (64, (128, 128, 64, 32, 16)),
+        (96, (128, 64, 32, 16, 16)),
+        (128, (128, 128, 64, 32, 16, 16)),
+    ],
+)
+def test_the_usual_widths_reach_down_to_maps_of_4_to_7(side, widths):
+    assert usual_widths(side) == widths
+    assert 4 <= PaintSizes(1, side).sides(widths)[0] < 8

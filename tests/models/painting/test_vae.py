@@ -318,7 +318,7 @@ def test_it_learns():
         ({"free_bits": -0.1}, "free_bits must be at least 0"),
         ({"num_importance": 0}, "num_importance must be at least 1"),
         ({"num_components": 0}, "num_components must be at least 1"),
-        ({"widths": ()}, "widths must be channels of at least one map"),
+        ({"widths": (8, 0)}, "widths must be channels of maps, each at least 1"),
         ({"attention_at": (3,)}, "attention_at must be sides of maps, which are 4, 8; got 3"),
         ({"widths": (8, 8, 8, 8)}, "the side of pictures must be a multiple of 8"),
         ({"mechanism": "sofmax"}, "Did you mean 'softmax'"),

@@ -9,7 +9,7 @@ from regard.data.findings import Finding, share_of
 from regard.data.pictures.finding import find_pictures
 from regard.data.pictures.formats import FORMS, listed, reader_of
 from regard.data.pictures.picture import Picture, Store, pixels
-from regard.data.pictures.quality import check_pictures, describe_pictures
+from regard.data.pictures.quality import check_pictures, describe_pictures, unseen_classes
 from regard.data.pictures.stores import Folder
 from regard.data.pictures.trees import PICTURES
 from regard.data.pictures.verification import verified
@@ -28,6 +28,7 @@ __all__ = [
     "pixels",
     "read_any_pictures",
     "read_pictures",
+    "unseen_classes",
 ]
 _MOST_ERRORS = 20
 

@@ -31,7 +31,7 @@ def check_pictures(files: Files, parts: Parts) -> list[Finding]:
     for split, path in files.items():
         findings += [*first_few(_in_two_classes(parts[split], path)), *_repeated(parts[split], path)]
         if split != "train" and files.train:
-            findings += first_few(_unseen(parts["train"], parts[split]))
+            findings += first_few(unseen_classes(parts["train"], parts[split]))
             findings += _leaked(parts["train"], parts[split], (files.train, path))
     if files.train:
         findings += [*_rare_and_slips(parts["train"], files.train), *_uneven(parts["train"], files.train)]
@@ -88,7 +88,7 @@ def _leaked(train: Sequence[Picture], pictures: Sequence[Picture], paths: tuple[
     return [Finding("warning", paths[1], None, f"{what}. Take them out of one of the two, else the score promises too much.")]
 
 
-def _unseen(train: Sequence[Picture], pictures: Sequence[Picture]) -> list[Finding]:
+def unseen_classes(train: Sequence[Picture], pictures: Sequence[Picture]) -> list[Finding]:
     numbers = _classes(pictures)
     first = {one.label: one for one in reversed(pictures)}
     where = {label: f"{counted(number, 'picture')} here" for label, number in numbers.items()}

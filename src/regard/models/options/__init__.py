@@ -1,7 +1,7 @@
 """What a person may choose about each model. Imports nothing heavy: the command line reads these for its help."""
 
 from regard.models.options.detection import BackboneOptions, DetectorOptions
-from regard.models.options.painting import FeatureOptions, GanOptions, PainterOptions, VaeOptions
+from regard.models.options.painting import FeatureOptions, GanOptions, PainterOptions, VaeOptions, usual_widths
 from regard.models.options.pictures import ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, PretrainedOptions
 from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
 from regard.models.options.stack import TransformerOptions
@@ -51,4 +51,5 @@ __all__ = [
     "WordOptions",
     "WritingOptions",
     "require",
+    "usual_widths",
 ]

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log2
 from pathlib import Path
 from typing import Any, Literal
 
 from regard.errors import InputError
 from regard.models.options.ranges import COUNT, POSITIVE, require
-
-AUGMENTATIONS = "colour", "move", "cut"
 
 
 @dataclass(frozen=True)
@@ -18,18 +17,19 @@ class GanOptions:
     Args:
         d_latent: numbers of noise that a picture is made of
         widths: channels of the generator's maps, from the smallest map on, each twice as large as the one before; the
-            discriminator has them the other way round
+            discriminator has them the other way round; empty is as the size of the pictures needs it
         attention_at: sides of the maps whose places look at one another; of each the largest map up to it; empty is none
         mechanism: how they look, a name of `regard list mechanisms`
         objective: hinge (real above 1, made below -1) or relativistic (each real one above a made one)
         penalty: weight of the squared gradient at real pictures (R1); 0 is without
-        penalty_steps: it is taken every so many steps, and so much stronger
+        penalty_steps: it is taken every so many batches, and so much stronger
         augment: how real and made pictures are changed alike for the discriminator: colour, move, cut; for few data
         discriminator_rate: its learning rate is so many times the generator's
+        is_generator_bounded: products of the generator have spectral norm 1 too, as in SAGAN; those of the discriminator have
     """
 
     d_latent: int = 128
-    widths: Sequence[int] = (128, 128, 64, 32)
+    widths: Sequence[int] = ()
     attention_at: Sequence[int] = (16,)
     mechanism: str = "softmax"
     objective: Literal["hinge", "relativistic"] = "hinge"
@@ -37,6 +37,7 @@ class GanOptions:
     penalty_steps: int = 16
     augment: Sequence[Literal["colour", "move", "cut"]] = ()
     discriminator_rate: float = 2.0
+    is_generator_bounded: bool = False
 
     def __post_init__(self) -> None:
         require(self, d_latent=POSITIVE, penalty=COUNT, penalty_steps=POSITIVE, discriminator_rate=(0.01, 100))
@@ -49,11 +50,12 @@ class VaeOptions:
 
     Args:
         d_latent: numbers that a picture is written down in
-        widths: channels of the decoder's maps, from the smallest map on; the encoder has them the other way round
+        widths: channels of the decoder's maps, from the smallest map on; the encoder has them the other way round; empty is
+            as the size of the pictures needs it
         attention_at: sides of the maps whose places look at one another; of each the largest map up to it; empty is none
         mechanism: how they look, a name of `regard list mechanisms`
         beta: weight of what the numbers cost (the divergence from the prior); 1 is the bound of the likelihood
-        beta_steps: steps in which that weight rises from 0
+        beta_steps: batches in which that weight rises from 0
         free_bits: bits of each number that cost nothing while training
         num_importance: samples of the importance-weighted bound by which pictures are scored
         scale: how far values may lie from what is painted: learned for all pixels as one (shared), which makes clearer
@@ -64,7 +66,7 @@ class VaeOptions:
     """
 
     d_latent: int = 64
-    widths: Sequence[int] = (128, 128, 64, 32)
+    widths: Sequence[int] = ()
     attention_at: Sequence[int] = (16,)
     mechanism: str = "softmax"
     beta: float = 1.0
@@ -125,9 +127,20 @@ class FeatureOptions:
         return "classifier_" if Path(self.network).is_dir() else ""
 
 
+SMALLEST, LARGEST_WIDTH, SMALLEST_WIDTH, AREA = 4, 128, 16, 1024
+"""Side of the smallest map at least, channels of a map, and what its channels times its side are where that is between."""
+
+
+def usual_widths(side: int) -> tuple[int, ...]:
+    """For pictures of this side: maps of 4 to 7 places a side and up, and the fewer channels the larger they are."""
+    num_maps = max(1, (side // SMALLEST).bit_length())
+    sides = (side / 2 ** (num_maps - 1 - stage) for stage in range(num_maps))
+    return tuple(min(LARGEST_WIDTH, max(SMALLEST_WIDTH, 2 ** round(log2(AREA / one)))) for one in sides)
+
+
 def require_widths(options: Any) -> None:
     """Raise InputError unless there are channels, and sides of maps to look at."""
-    if not options.widths or min(options.widths) < 1:
-        raise InputError(f"widths must be channels of at least one map, each at least 1, got {list(options.widths)}.")
+    if options.widths and min(options.widths) < 1:
+        raise InputError(f"widths must be channels of maps, each at least 1, got {list(options.widths)}.")
     if any(side < 1 for side in options.attention_at):
         raise InputError(f"attention_at must be sides of maps, each at least 1, got {list(options.attention_at)}.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
+from torch.nn.utils.parametrizations import spectral_norm
 
 from regard.attention.gates import Sagan
 
@@ -52,6 +53,13 @@ class Down(nn.Module):
 def attention_of(side: int, channels: int, attention_at: Sequence[int], mechanism: str) -> nn.Module:
     """Attention where a map of this side is to have it, of those that `PaintSizes.looking` names; else nothing."""
     return Sagan(channels, value_reduction=2, mechanism=mechanism) if side in attention_at else nn.Identity()
+
+
+def bound(network: nn.Module) -> None:
+    """Give every product of a network spectral norm 1; Miyato et al. 2018, arXiv:1802.05957, algorithm 1."""
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
+            spectral_norm(module)
 
 
 def convolution(in_channels: int, out_channels: int) -> nn.Conv2d:

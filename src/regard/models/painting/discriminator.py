@@ -7,18 +7,16 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
-from torch.nn.utils.parametrizations import spectral_norm
 
 from regard.models.options import GanOptions
-from regard.models.painting.blocks import Down, attention_of, convolution
+from regard.models.painting.blocks import Down, attention_of, bound, convolution
 from regard.models.painting.painter import Classes, PaintSizes, Pixels
 
 
 class Discriminator(nn.Module):
     """Pixels → maps half as large each, some of which look at themselves → one number, large for what seems real.
 
-    Every product has spectral norm 1: Miyato et al. 2018, arXiv:1802.05957, algorithm 1. With classes a projection is added,
-    Miyato and Koyama 2018, arXiv:1802.05637, eq. 4.
+    Every product has spectral norm 1. With classes a projection is added, Miyato and Koyama 2018, arXiv:1802.05637, eq. 4.
     """
 
     def __init__(self, options: GanOptions, sizes: PaintSizes) -> None:
@@ -33,9 +31,7 @@ class Discriminator(nn.Module):
         )
         self.last = nn.Linear(widths[-1], 1)
         self.projection = nn.Embedding(sizes.num_classes, widths[-1]) if sizes.num_classes else None
-        for module in list(self.modules()):
-            if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
-                spectral_norm(module)
+        bound(self)
 
     def forward(self, pixels: Pixels, classes: Classes | None = None) -> Float[Tensor, " batch"]:
         x = self.attention[0](self.first(pixels))

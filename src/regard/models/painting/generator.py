@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from regard.models.options import GanOptions
-from regard.models.painting.blocks import Features, Up, attention_of, convolution
+from regard.models.painting.blocks import Features, Up, attention_of, bound, convolution
 from regard.models.painting.painter import Classes, Noise, PaintSizes, Pixels
 
 
@@ -39,16 +40,15 @@ class Generator(nn.Module):
         self.sides = sizes.sides(options.widths)
         widths = list(options.widths)
         self.first = nn.Linear(options.d_latent, widths[0] * self.sides[0] ** 2)
-        self.blocks = nn.ModuleList(Up(low, high, self._norm(sizes)) for low, high in pairwise(widths))
+        norm = partial(ConditionalNorm, num_classes=sizes.num_classes)
+        self.blocks = nn.ModuleList(Up(low, high, norm) for low, high in pairwise(widths))
         looking = sizes.looking(options.widths, options.attention_at)
         self.attention = nn.ModuleList(
             attention_of(side, width, looking, options.mechanism) for side, width in zip(self.sides, widths, strict=True)
         )
-        self.last_norm, self.last = self._norm(sizes)(widths[-1]), convolution(widths[-1], sizes.channels)
-
-    @staticmethod
-    def _norm(sizes: PaintSizes) -> type[nn.Module]:
-        return lambda channels: ConditionalNorm(channels, sizes.num_classes)  # type: ignore[return-value]
+        self.last_norm, self.last = norm(widths[-1]), convolution(widths[-1], sizes.channels)
+        if options.is_generator_bounded:
+            bound(self)
 
     def forward(self, noise: Noise, classes: Classes | None = None) -> Pixels:
         condition = [] if classes is None else [classes]

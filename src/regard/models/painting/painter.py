@@ -48,7 +48,10 @@ class PaintSizes:
         sides = self.sides(widths)
         if few := [side for side in attention_at if side < sides[0]]:
             known = ", ".join(map(str, sides))
-            raise InputError(f"attention_at must be sides of maps, which are {known}; got {few[0]}, below the smallest.")
+            raise InputError(
+                f"attention_at must be sides of maps, which are {known}; got {few[0]}, below the smallest. Name one "
+                "of them, or give one more width."
+            )
         return tuple(max(side for side in sides if side <= asked) for asked in attention_at)
 
 

@@ -30,10 +30,6 @@ class Prior(nn.Module, ABC):
     def log_density(self, latent: Latent, classes: Classes | None) -> Float[Tensor, " batch"]:
         """Nats."""
 
-    @abstractmethod
-    def fit(self, latent: Latent, classes: Classes | None) -> None:
-        """Become like these numbers, of pictures of these classes."""
-
 
 class StandardNormal(Prior):
     """Independent normal numbers, whatever there is to fit."""
@@ -43,9 +39,6 @@ class StandardNormal(Prior):
 
     def log_density(self, latent: Latent, classes: Classes | None) -> Float[Tensor, " batch"]:
         return log_normal(latent)
-
-    def fit(self, latent: Latent, classes: Classes | None) -> None:
-        return None
 
 
 class Mixture(Prior):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from regard.data.pictures import Picture
 from regard.errors import InputError
-from regard.models.options import PainterOptions
+from regard.models.options import PainterOptions, usual_widths
 from regard.models.painting import PaintSizes
 from regard.tasks.paint.request import Request
 from regard.tasks.pictures.views import Viewer, stacked
@@ -38,8 +38,10 @@ class PaintEncoder:
         """What the options leave open is as the pictures are; a side is a multiple of what the maps need."""
         chosen = getattr(options, options.name)
         viewer = Viewer.fit(pictures, views.plain)
-        factor = 2 ** (len(chosen.widths) - 1)
-        side = viewer.size if views.size else _multiple(min(LARGEST, max(SMALLEST, viewer.size)), factor)
+        side = viewer.size
+        if not views.size:
+            side = min(LARGEST, max(SMALLEST, side))
+            side = _multiple(side, 2 ** (len(chosen.widths or usual_widths(side)) - 1))
         return cls(Viewer(side, viewer.channels, 1.0), _classes(pictures, options), chosen.d_latent, views.mirror)
 
     @classmethod
@@ -83,7 +85,7 @@ class PaintEncoder:
         """Pixels where all have some, noise where all have a seed, and classes."""
         batch: dict[str, Tensor] = {}
         if all(request.view is not None for request in requests):
-            pixels = stacked([self.viewer.values_of(request.view) for request in requests if request.view])
+            pixels = stacked([request.original for request in requests])
             batch["pixels"] = 2 * self._mirrored(pixels, requests) - 1
         if any(request.view is None or request.seed is not None for request in requests):
             batch["noise"] = torch.stack([self.noise_of(request.number) for request in requests])

@@ -15,6 +15,7 @@ from regard.tasks.pictures.source import PictureSource
 from regard.tasks.source import Source
 
 if TYPE_CHECKING:
+    from regard.tasks.paint.painting import Bytes
     from regard.tasks.pictures.views import View, Viewer
 
 KEYS = "class", "seed", "to", "steps"
@@ -34,6 +35,8 @@ class Request:
     share: float = 0.0
     """Such a part of the way from its own noise to that of the seed `to`."""
     view: View | None = None
+    viewer: Viewer | None = field(default=None, compare=False)
+    """Who brings the picture to its size."""
     is_training: bool = False
     line: int | None = field(default=None, compare=False)
     error: str = ""
@@ -43,6 +46,13 @@ class Request:
     def number(self) -> int:
         """Of its noise."""
         return self.seed if self.seed is not None else (self.line or 1) - 1
+
+    @property
+    def original(self) -> Bytes:
+        """The pixels of its picture."""
+        if self.view is None or self.viewer is None:
+            raise ValueError("this request came without a picture.")
+        return self.viewer.values_of(self.view)
 
     @property
     def name(self) -> str:
@@ -116,7 +126,7 @@ class Count(Source):
             yield [Request(seed, line=seed + 1) for seed in seeds]
 
 
-class Originals(Source):
+class Given(Source):
     """Pictures to be judged; where classes are minded, that of each is the name of its folder."""
 
     def __init__(self, inner: PictureSource, classes: Sequence[str]) -> None:
@@ -124,7 +134,7 @@ class Originals(Source):
 
     @classmethod
     @contextmanager
-    def open(cls, viewer: Viewer, source: str, classes: Sequence[str]) -> Iterator[Originals]:
+    def open(cls, viewer: Viewer, source: str, classes: Sequence[str]) -> Iterator[Given]:
         """The pictures that `source` names."""
         with PictureSource.open(viewer, source) as inner:
             yield cls(inner, classes)
@@ -135,11 +145,14 @@ class Originals(Source):
 
     def __iter__(self) -> Iterator[list[Any]]:
         for views in self.inner:
-            yield [Request(label=self._label(view), view=view, line=view.line, error=view.error) for view in views]
+            yield [
+                Request(label=self._label(view), view=view, viewer=self.inner.viewer, line=view.line, error=view.error)
+                for view in views
+            ]
 
     def _label(self, view: View) -> str | None:
-        folder = PurePosixPath(view.picture.name.replace("\\", "/")).parent.name
-        return folder if folder in self.classes else None
+        folders = PurePosixPath(view.picture.name.replace("\\", "/")).parent.parts
+        return next((folder for folder in reversed(folders) if folder in self.classes), None)
 
     def place_of(self, example: Request) -> str:
         return example.name

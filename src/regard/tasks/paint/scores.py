@@ -13,7 +13,7 @@ from regard.errors import InputError
 from regard.models.options import FeatureOptions
 from regard.tasks.folder import create
 from regard.tasks.paint.features import feature_network
-from regard.tasks.paint.painting import Bytes, Painting
+from regard.tasks.paint.painting import Painting
 from regard.tasks.paint.request import Request
 from regard.tasks.paint.statistics import Reference, likeness, reference_of
 
@@ -23,25 +23,33 @@ class Originals:
     """Pictures that are known by their content."""
 
     digests: tuple[tuple[Any, ...], ...]
-    pictures: Sequence[Bytes] = field(compare=False)
+    requests: Sequence[Request] = field(compare=False)
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> Originals:
         """Those that requests came with."""
-        views = [request.view for request in requests if request.view is not None and request.view.values is not None]
-        pictures = [view.values for view in views if view.values is not None]
-        shapes = [tuple(picture.shape) for picture in pictures]
-        return cls(tuple(zip((view.picture.digest for view in views), shapes, strict=True)), pictures)
+        known = [(one.view, one.viewer) for one in requests if one.view and one.viewer]
+        keys = ((view.picture.digest, (viewer.channels, viewer.size, viewer.size)) for view, viewer in known)
+        return cls(tuple(keys), requests)
+
+
+def prepared(options: FeatureOptions) -> None:
+    """Raise InputError where the network or a file of statistics cannot be used."""
+    network = feature_network(options.network)
+    if Path(options.reference).is_file():
+        Reference.load(Path(options.reference), network)
 
 
 def scores(options: FeatureOptions, requests: Sequence[Request], paintings: Sequence[Painting]) -> dict[str, Any]:
     """FID, KID, precision and recall by the features of a network; of a vae the mean of the bits too."""
     for request, painting in zip(requests, paintings, strict=True):
         if painting.error:
-            raise InputError(painting.error, file=request.name)
+            raise InputError(painting.error, file=request.view.picture.name if request.view else request.name)
     made = [painting.picture for painting in paintings if painting.picture is not None]
     reference = _reference(options.network, options.reference, Originals.of(requests))
-    found = likeness(feature_network(options.network), reference, made)
+    is_file = Path(options.reference).is_file()
+    labels = None if is_file else [painting.label or "" for painting in paintings]
+    found = likeness(feature_network(options.network), reference, made, labels)
     bits = [painting.bits_per_dimension for painting in paintings if painting.bits_per_dimension is not None]
     return found | ({"bits_per_dimension": sum(bits) / len(bits)} if bits else {})
 
@@ -50,7 +58,8 @@ def scores(options: FeatureOptions, requests: Sequence[Request], paintings: Sequ
 def _reference(network: str, path: str, originals: Originals) -> Reference:
     """Of real pictures, once: while training they are asked for in each pass."""
     chosen = feature_network(network)
-    return reference_of(chosen, originals.pictures, _place(path, chosen.name, originals))
+    pictures = (request.original for request in originals.requests)
+    return reference_of(chosen, pictures, _place(path, chosen.name, originals))
 
 
 def _place(path: str, network: str, originals: Originals) -> str:
@@ -58,7 +67,7 @@ def _place(path: str, network: str, originals: Originals) -> str:
     folder = Path(path)
     if not path or folder.is_file():
         return path
-    if folder.suffix:
+    if folder.suffix and not folder.is_dir():
         raise InputError("statistics must be a file that exists, or a folder to keep them in.", file=folder)
     digest = blake2b(repr((network, originals.digests)).encode(), digest_size=8).hexdigest()
     return str(create(folder, "") / f"{digest}.safetensors")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,13 +32,13 @@ def walks(run: Run) -> bytes:
 
 def copies(run: Run, requests: Sequence[Request]) -> bytes:
     """Pairs of rows: pictures, and what a vae makes of them."""
-    shown = [replace(request, seed=None) for request in requests[: ROWS // 2 * COLUMNS]]
+    number = ROWS // 2 * COLUMNS
+    shown = [replace(request, seed=None) for request in requests[:: -(-len(requests) // number)]]
     made = run.predict(shown)
-    encoder: Any = run.encoder
     tiles: list[Bytes] = []
     for start in range(0, len(shown), COLUMNS):
         row = slice(start, start + COLUMNS)
-        pairs = [encoder.viewer.values_of(one.view) for one in shown[row]], [one.copy for one in made[row]]
+        pairs = [one.original for one in shown[row]], [one.copy for one in made[row]]
         blank = torch.full_like(pairs[0][0], 255)
         for tiles_of_row in pairs:
             tiles += [*tiles_of_row, *[blank] * (COLUMNS - len(tiles_of_row))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -26,6 +26,8 @@ LEAST, MOST_ROWS = 4, 10_000
 """Pictures that anything can be said of, and features that are kept."""
 PIECE = 64
 """Pictures whose features are computed at once."""
+TOGETHER = 256
+"""Rows whose moments are taken at once."""
 PYTORCH_FID = ".npz"
 
 
@@ -44,8 +46,7 @@ class Reference:
     def of(cls, network: FeatureNetwork, pictures: Iterable[Bytes]) -> Reference:
         """Of any number of pictures, in bounded memory; of more than 10,000 so many rows are drawn, always the same."""
         moments, rows, dice = None, list[np.ndarray](), np.random.default_rng(0)
-        for batch in _batches(pictures):
-            features = network.features(batch).numpy()
+        for features in _pieces(network.features(batch).numpy() for batch in _batches(pictures)):
             _keep(rows, features, moments.count if moments else 0, dice)
             here = Moments.of(features)
             moments = moments.merged(here) if moments else here
@@ -84,9 +85,12 @@ def reference_of(network: FeatureNetwork, pictures: Iterable[Bytes], path: str =
     return found
 
 
-def likeness(network: FeatureNetwork, reference: Reference, made: Iterable[Bytes]) -> dict[str, Any]:
+def likeness(
+    network: FeatureNetwork, reference: Reference, made: Iterable[Bytes], labels: Sequence[str] | None = None
+) -> dict[str, Any]:
     """How like real pictures the made ones are: the distances, lower is better, and shares in per cent.
 
+    With `labels`, the classes of both, one by one, diversity is that within classes; not where rows were left out.
     The Fréchet distance is biased upwards the more the fewer pictures there are: only those of like numbers compare.
     """
     sample, prefix = Reference.of(network, made), network.prefix
@@ -95,7 +99,8 @@ def likeness(network: FeatureNetwork, reference: Reference, made: Iterable[Bytes
         kernel = kernel_distance(reference.rows, sample.rows)
         found |= {f"{prefix}kid": kernel.mean, f"{prefix}kid_error": kernel.error}
         found |= precision_recall(reference.rows, sample.rows)._asdict()
-        found["diversity_percent"] = diversity(reference.rows, sample.rows)
+        is_paired = labels is not None and len(labels) == len(reference.rows) == len(sample.rows)
+        found["diversity_percent"] = diversity(reference.rows, sample.rows, labels if is_paired else None)
     counts = {"num_samples": sample.moments.count, "num_reference": reference.moments.count}
     return {**found, "features": network.name, **{name: count for name, count in counts.items() if count}}
 
@@ -115,6 +120,18 @@ def _batches(pictures: Iterable[Bytes]) -> Iterator[torch.Tensor]:
     for _, alike in groupby(pictures, lambda one: one.shape):
         while piece := list(islice(alike, PIECE)):
             yield torch.stack(piece)
+
+
+def _pieces(features: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Many rows at once, however few came together: moments of a few take as long as those of many."""
+    held: list[np.ndarray] = []
+    for rows in features:
+        held.append(rows)
+        if sum(map(len, held)) >= TOGETHER:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
 
 
 def _keep(kept: list[np.ndarray], rows: np.ndarray, seen: int, dice: np.random.Generator) -> None:

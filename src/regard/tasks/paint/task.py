@@ -1,8 +1,9 @@
 """Painting: pictures like those of a folder."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from regard.viewer.report import Picture as Page
 
 USUAL_STEPS = 10_000
+RATES = {"gan": 3e-4, "vae": 2e-3}
+"""Learning rates where nobody names one."""
 LEAST_DIVERSITY = 50.0
 """In per cent of the real pictures'; below it what is painted is told to be all alike."""
 
@@ -50,11 +53,12 @@ class Paint(Task):
     training: Training = field(
         default_factory=lambda: Training(
             batch_size=64,
-            learning_rate=3e-4,
+            learning_rate=0.0,
             weight_decay=0.0,
-            max_gradient_norm=0.0,
+            max_gradient_norm=5.0,
             average_decay=0.999,
             patience=1000,
+            score_every=0,
         )
     )
     views: PaintViewOptions = field(default_factory=PaintViewOptions)
@@ -64,6 +68,8 @@ class Paint(Task):
 
     def __post_init__(self) -> None:
         require(self, sample_steps=COUNT)
+        if not self.training.learning_rate:
+            object.__setattr__(self, "training", replace(self.training, learning_rate=RATES[self.model.name]))
 
     @property
     def metric(self) -> str:  # type: ignore[override]
@@ -71,7 +77,11 @@ class Paint(Task):
         return f"{self.features.prefix}fid"
 
     def usual_epochs(self, num_examples: int) -> int:
-        return max(1, round(USUAL_STEPS * self.training.batch_size / max(1, num_examples)))
+        return max(1, round(USUAL_STEPS / max(1, math.ceil(num_examples / self.training.batch_size))))
+
+    @property
+    def steps_to_score(self) -> int:
+        return 250
 
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
         if folder is not None and is_data_set(folder):
@@ -85,7 +95,7 @@ class Paint(Task):
         return read_any_pictures(path)
 
     def compare(self, files: Files, parts: dict[str, list[Picture]]) -> list[Finding]:
-        return check_paintings(files, parts)
+        return check_paintings(files, parts, self.model.classes)
 
     def describe(self, examples: Sequence[Picture]) -> dict[str, Any]:
         return describe_pictures(examples)
@@ -112,6 +122,7 @@ class Paint(Task):
                 None if is_training else number,
                 view.picture.label if encoder.classes else None,
                 view=view,
+                viewer=encoder.viewer,
                 is_training=is_training,
                 line=number + 1,
             )
@@ -122,6 +133,11 @@ class Paint(Task):
         from regard.models.painting import build_painter
 
         return build_painter(self.model, encoder.sizes)
+
+    def load_pretrained(self, model: "Model") -> None:
+        from regard.tasks.paint.scores import prepared
+
+        prepared(self.features)  # what is missing should not be found out after an hour
 
     def choosing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
         number = min(len(examples), self.features.num_dev)
@@ -146,10 +162,11 @@ class Paint(Task):
         found = score.get("diversity_percent", 100.0)
         if found >= LEAST_DIVERSITY:
             return ""
-        advice = "a smaller --training.learning_rate, --model.gan.penalty 10 or --model.gan.objective relativistic"
+        gan = "a smaller --training.learning_rate, --model.gan.penalty 10 or --model.gan.objective relativistic"
+        advice = gan if self.model.name == "gan" else "a smaller --model.vae.beta or --model.vae.free_bits 0.1"
         return (
-            f"warning: what is painted is all alike: its pictures differ {found:.0f} % as much as real ones do. If that stays "
-            f"so, the model has collapsed: try {advice if self.model.name == 'gan' else '--model.vae.beta 1'}."
+            f"warning: what is painted is all alike: its pictures differ {found:.0f} % as much as real ones of their class do. "
+            f"If that stays so, the model has collapsed: try {advice}."
         )
 
     @property
@@ -162,12 +179,12 @@ class Paint(Task):
         return samples(run)
 
     def opened(self, encoder: Any, source: str) -> "AbstractContextManager[Source]":
-        from regard.tasks.paint.request import Count, Originals
+        from regard.tasks.paint.request import Count, Given
 
         if source.isdecimal() and not Path(source).exists():
             return Count.open(int(source))
         if names_pictures(source):
-            return Originals.open(encoder.viewer, source, encoder.classes)
+            return Given.open(encoder.viewer, source, encoder.classes)
         return super().opened(encoder, source)
 
     def read_input(self, lines: list[str]) -> "list[Request]":
@@ -187,6 +204,9 @@ class Paint(Task):
         from regard.tasks.paint.sheets import all_sheets
 
         yield from all_sheets(run, examples)
+
+    def worth_showing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
+        return examples[:: -(-len(examples) // 12) or 1]  # of all classes, by which they are often sorted
 
     def explain(self, encoder: Any, model: "Model", examples: "Sequence[Request]") -> "list[Page]":
         from regard.tasks.folder import Run
