@@ -141,7 +141,11 @@ def test_pages_show_where_each_place_came_from(trained):
         assert len(page.layers) == 2
         assert all(layer.shape == (256, 256) for layer in page.layers)
         assert len(page.extras.facts) == 2
-    assert [page.title for page in pages(run, [Request(1, "low")])] == ["low of seed 1 · 16 × 16"]
+        assert {name.removeprefix("gain of ") for name in page.extras.facts} <= {
+            layer.name.removesuffix(".mechanism") for layer in page.layers
+        }
+    titles = [page.title for page in pages(run, [Request(0), Request(1, "low")])]
+    assert titles == ["high of seed 0 · 16 × 16", "low of seed 1 · 16 × 16"]
 
 
 def test_a_class_that_training_lacks_is_told_before_training(data, tmp_path, capsys):

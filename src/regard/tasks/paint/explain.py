@@ -39,6 +39,7 @@ def _pages(run: Run, request: Request) -> Iterator[Picture]:
     encoder, model = cast(PaintEncoder, run.encoder), cast(Painter, run.model)
     # of a real picture that comes with a seed, what is painted for it is shown
     request = request if request.seed is None else replace(request, view=None)
+    request = replace(request, label=encoder.label_of(request))
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
@@ -78,4 +79,4 @@ def _gains(model: nn.Module, layers: Sequence[str]) -> Iterator[tuple[str, str]]
     for name in layers:
         found = next((one for path, one in modules.items() if name.startswith(path) and isinstance(one, NonLocal)), None)
         if found is not None:
-            yield f"gain of {name}", f"{found.gain.item():+.3f}"
+            yield f"gain of {name.removesuffix('.mechanism')}", f"{found.gain.item():+.3f}"
