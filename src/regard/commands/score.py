@@ -43,7 +43,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     raise_first_error(findings)
     tell(findings)
     examples = run.task.cut(run.encoder, read, is_training=False)
-    predictions = run.predict(examples)
+    with run.on_fastest():
+        predictions = run.predict(examples)
     result = {"task": run.task.name, "file": str(path), **run.task.score(examples, predictions)}
     say(options, *score_lines(result, run.task.metric))
     if options.errors:

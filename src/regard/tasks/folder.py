@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,13 @@ class Run:
     def predict(self, examples: Sequence[Any]) -> list[Any]:
         """A prediction for each example, in their order."""
         return predict_all(self.task, self.encoder, self.model, examples)
+
+    @contextmanager
+    def on_fastest(self) -> Iterator[None]:
+        """Meanwhile the model is on a GPU, where there is one."""
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        yield
+        self.model.cpu()
 
     def rank(self, examples: Sequence[Any], num_best: int) -> list[dict[str, Any]]:
         """Of each example its best answers, as `regard predict` writes them. Raises InputError where the model has one only."""

@@ -107,16 +107,18 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
     run = _start(task, files, data, out, terms)
     data = data.cut(run)
     log = _fit(run, data, out, terms)
-    task.tuned(run, data.train, data.dev)
-    run_folder.save_encoder(out, run.encoder)
-    run_folder.save_weights(out, run.model.eval())
-    split, examples = data.scored
-    predictions = run.predict(examples)
+    with run.on_fastest():
+        task.tuned(run, data.train, data.dev)
+        run_folder.save_encoder(out, run.encoder)
+        run_folder.save_weights(out, run.model.eval())
+        split, examples = data.scored
+        predictions = run.predict(examples)
+        on_dev = score(run, task.choosing(data.dev)) if split == "test" else {}
     result = {
         "task": task.name,
         "split": split,
         **task.score(examples, predictions),
-        **({f"dev_{task.metric}": score(run, task.choosing(data.dev))[task.metric]} if split == "test" else {}),
+        **({f"dev_{task.metric}": on_dev[task.metric]} if on_dev else {}),
         "train_seconds": round(log.seconds, 2),
         "examples_per_second": round(log.num_examples / log.seconds, 1),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
