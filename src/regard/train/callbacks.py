@@ -52,7 +52,8 @@ class RunningMean(WeightAveraging):
         def mean(old: Tensor, new: Tensor, num_steps: Tensor) -> Tensor:
             return torch.lerp(old.float(), new.float(), 1 - min(decay, (1 + int(num_steps)) / (10 + int(num_steps))))
 
-        super().__init__(avg_fn=mean)
+        # where the module will be: when this is set up, it is not there yet
+        super().__init__("cuda" if torch.cuda.is_available() else None, avg_fn=mean)
 
     @contextmanager
     def swapped(self, trainer: Trainer, module: LightningModule) -> Iterator[None]:
