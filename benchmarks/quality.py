@@ -12,6 +12,7 @@ a command has left are taken as they are by --finished. What stands behind -- go
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 import tempfile
@@ -61,9 +62,13 @@ def kept(result: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def finished(run: Path) -> dict[str, Any]:
-    """The result of a run folder."""
+    """The result of a run folder; its training took as long as the log says at the end of the last pass."""
     seed = yaml.safe_load((run / "recipe.yaml").read_text())["seed"]
-    return kept(json.loads((run / "metrics.json").read_text()), seed)
+    passes = list(csv.DictReader((run / "log.csv").open()))
+    result = json.loads((run / "metrics.json").read_text())
+    seconds = float(passes[-1]["seconds"])
+    rate = round(result["examples_per_second"] * result["train_seconds"] / seconds, 1)
+    return kept(result | {"train_seconds": seconds, "examples_per_second": rate}, seed)
 
 
 def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Log(Callback):
     def __init__(self, path: Path, monitored: str) -> None:
         self.path, self.monitored = path, monitored
         self.rows: list[dict[str, Any]] = []
-        self.start, self.num_examples = time.monotonic(), 0.0
+        self.start, self.end, self.num_examples = time.monotonic(), 0.0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -160,8 +160,11 @@ class Log(Callback):
 
     @property
     def seconds(self) -> float:
-        """Since the start of training, with what a resumed run took before."""
-        return time.monotonic() - self.start
+        """From the start of training to its end or now, with what a resumed run took before."""
+        return (self.end or time.monotonic()) - self.start
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.end = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
