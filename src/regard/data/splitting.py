@@ -1,4 +1,4 @@
-"""What is held out of training examples where there is no dev part."""
+"""Parts of examples: what is held out of training where there is no dev part, and a few of many."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def held_out(examples: Sequence[Any], kinds: Sequence[str]) -> tuple[list[Any], 
         parts[0 if left[kind] > 0 else 1].append(example)
         left[kind] -= 1
     return parts
+
+
+def evenly(examples: Sequence[Any], most: int) -> list[Any]:
+    """So many at most, from all along: where examples are sorted by class, of every class."""
+    number = min(len(examples), most)
+    return [examples[place * len(examples) // number] for place in range(number)]

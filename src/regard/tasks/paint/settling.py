@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from regard.data.splitting import evenly
 from regard.models.painting import Gan, Vae
 from regard.tasks.folder import Run
 from regard.tasks.paint.request import Request
@@ -20,11 +21,10 @@ def settle(run: Run, requests: Sequence[Request]) -> None:
     """A vae gets its prior from the pictures that it was trained on, a gan means and variances of its own maps."""
     model = run.model
     if isinstance(model, Vae):
-        plain = [replace(request, is_training=False) for request in requests[:: -(-len(requests) // MOST)]]
+        plain = [replace(request, is_training=False) for request in evenly(requests, MOST)]
         model.eval().fit_prior(_batches(run, plain))
     elif isinstance(model, Gan):
-        step = max(1, len(requests) // (AT_ONCE * BATCHES))
-        drawn = [Request(seed, request.label) for seed, request in enumerate(requests[::step][: AT_ONCE * BATCHES])]
+        drawn = [Request(seed, request.label) for seed, request in enumerate(evenly(requests, AT_ONCE * BATCHES))]
         model.settle(_batches(run, drawn))
 
 

@@ -11,6 +11,7 @@ from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.hub import folder_from_hub, is_data_set
 from regard.data.pictures import Picture, describe_pictures, find_pictures, names_pictures, read_any_pictures
+from regard.data.splitting import evenly
 from regard.models.options import COUNT, FeatureOptions, PainterOptions, PaintViewOptions, require
 from regard.tasks.paint.checks import check_paintings
 from regard.tasks.pictures.scored import scored_part
@@ -140,8 +141,7 @@ class Paint(Task):
         prepared(self.features)  # what is missing should not be found out after an hour
 
     def choosing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
-        number = min(len(examples), self.features.num_dev)
-        return [examples[place * len(examples) // number] for place in range(number)]  # of all classes, which are often sorted
+        return evenly(examples, self.features.num_dev)
 
     def tuned(self, run: Any, train: "Sequence[Request]", dev: "Sequence[Request]") -> None:
         from regard.tasks.paint.settling import settle
