@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from regard.data.files import Files, find_files
 from regard.data.hub import folder_from_hub, is_data_set
+from regard.data.splitting import evenly
 from regard.errors import InputError
 from regard.models.options import COUNT, POSITIVE, SHARE, require
 
@@ -261,8 +262,8 @@ class Task(ABC):
         yield from ()
 
     def worth_showing(self, examples: Sequence[Any]) -> Sequence[Any]:
-        """Those that a report of a run should show: the first dozen."""
-        return examples[:12]
+        """Those that a report of a run should show: a dozen, from all along."""
+        return evenly(examples, 12)
 
     @abstractmethod
     def explain(self, encoder: Encoder, model: "Model", examples: Sequence[Any]) -> list["Picture"]:

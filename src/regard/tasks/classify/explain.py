@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ from regard.tasks.classify.encoder import PictureEncoder
 from regard.tasks.classify.verdict import Verdict
 from regard.tasks.explain import WANTED, watched
 from regard.tasks.folder import Run
+from regard.tasks.pictures.png import PAGE, enlarged, png_of
 from regard.tasks.pictures.views import View
 from regard.viewer.picture import Layer
 from regard.viewer.report import Extras, Image, Picture
@@ -30,8 +30,6 @@ from regard.viewer.report import Extras, Image, Picture
 CLASSES, ROLLOUT = "speaks for a class", "rollout"
 NUM_CLASSES = 3
 """Of which a map is drawn: the most probable ones, and the right one."""
-SMALLEST = 224
-"""Pixels of the side of a picture in a page; smaller ones are enlarged."""
 HOW = (
     "Speaks for a class: features times what the score of the class changes with them, where that is above 0 "
     "(HiResCAM, Draelos and Carin 2020). Deletion and insertion: the area under the class's probability as places are made "
@@ -98,7 +96,8 @@ def _page(run: Run, view: View) -> Picture:
     if seen.rolled is not None:
         layers.append(_layer(ROLLOUT, seen.rolled.flatten()[None], "all layers"))
         texts[ROLLOUT] = ["the class"]
-    image = Image(_png(run, view), rows, columns)
+    shown = encoder.viewer.values_of(replace(view, is_training=False))
+    image = Image(png_of(enlarged(shown, PAGE)), rows, columns)
     scores = _scores(run, seen) if rows * columns > 1 else {}
     extras = Extras({"said": said, **scores}, image, texts=texts)
     title = f"{PurePosixPath(view.picture.name).name} → {seen.verdict.ranked[0][0]}"
@@ -190,18 +189,3 @@ def _example(run: Run, seen: Seen) -> Example:
     if seen.rolled is not None:
         attributions[ROLLOUT] = seen.rolled.flatten()
     return Example(probability, attributions)
-
-
-def _png(run: Run, view: View) -> bytes:
-    """What the model saw."""
-    from PIL import Image as Pillow
-
-    encoder = _encoder(run)
-    values = encoder.viewer.values_of(replace(view, is_training=False)).permute(1, 2, 0).numpy()
-    image = Pillow.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
-    if max(image.size) < SMALLEST:
-        scale = -(-SMALLEST // max(image.size))
-        image = image.resize((image.width * scale, image.height * scale), Pillow.Resampling.NEAREST)
-    written = io.BytesIO()
-    image.save(written, "PNG", optimize=True)
-    return written.getvalue()

@@ -140,9 +140,6 @@ class Classify(Task):
         found = tested(run, examples[:most])
         return found.facts() if found else {}
 
-    def worth_showing(self, examples: "Sequence[View]") -> "Sequence[View]":
-        return examples[:: -(-len(examples) // 12) or 1]  # of all classes, by which they are often sorted
-
     def explain(self, encoder: Any, model: "Model", examples: "Sequence[View]") -> "list[Page]":
         from regard.tasks.classify.explain import pages
         from regard.tasks.folder import Run

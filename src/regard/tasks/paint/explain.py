@@ -16,12 +16,11 @@ from regard.models.painting import Painter
 from regard.tasks.explain import watched
 from regard.tasks.folder import Run
 from regard.tasks.paint.encoder import PaintEncoder
-from regard.tasks.paint.painting import in_bytes, png_of
+from regard.tasks.paint.painting import in_bytes
 from regard.tasks.paint.request import Request
+from regard.tasks.pictures.png import PAGE, enlarged, png_of
 from regard.viewer.report import Extras, Image, Picture
 
-SMALLEST = 224
-"""Pixels of the side of a picture in a page; smaller ones are enlarged."""
 HOW = (
     "A place of the picture is a query; its weights are where attention took features from, at the size of that map. The gain "
     "says how much of that is added to the map: at 0 attention changes nothing."
@@ -62,11 +61,9 @@ def _seen(model: Painter, batch: dict[str, Tensor]) -> Tensor:
 def _page(request: Request, model: Painter, lens: Lens, pixels: Tensor, side: int) -> Picture:
     values = in_bytes(pixels)
     assert values is not None
-    scale = -(-SMALLEST // values.shape[1])
-    large = values.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     places = [f"{row + 1}·{column + 1}" for row in range(side) for column in range(side)]
     layers = [name for name in lens.layers if lens[name].shape[3] == side * side]
-    extras = Extras(dict(_gains(model, layers)), Image(png_of(large), side, side))
+    extras = Extras(dict(_gains(model, layers)), Image(png_of(enlarged(values, PAGE)), side, side))
     title = request.name if request.label is None or request.label in request.name else f"{request.label}: {request.name}"
     page = Picture.of(lens, f"{title} · {side} × {side}", places, extras=extras)
     shown = [layer for layer in page.layers if layer.name in layers]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from regard.models.painting import Painted
 from regard.tasks.folder import unused, write
 from regard.tasks.paint.request import Request
-
-Bytes = UInt8[Tensor, "channels height width"]
+from regard.tasks.pictures.png import Bytes, png_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +52,6 @@ class Painting:
 def in_bytes(pixels: Float[Tensor, "channels height width"] | None) -> Bytes | None:
     """From numbers between −1 and 1."""
     return None if pixels is None else ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
-
-
-def png_of(values: Bytes) -> bytes:
-    """A file."""
-    from PIL import Image
-
-    rows = values.permute(1, 2, 0).numpy()
-    written = io.BytesIO()
-    Image.fromarray(rows[:, :, 0] if rows.shape[2] == 1 else rows).save(written, "PNG", optimize=True)
-    return written.getvalue()
 
 
 def in_base64(values: Bytes | None) -> str:

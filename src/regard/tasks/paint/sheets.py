@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from regard.tasks.folder import Run
-from regard.tasks.paint.painting import Bytes, png_of
 from regard.tasks.paint.request import Request
+from regard.tasks.pictures.png import Bytes, enlarged, png_of
 
 ROWS, COLUMNS, GAP, SHORTEST = 8, 8, 2, 48
 """Of a sheet; pixels between its pictures; pixels of a side that is not enlarged."""
@@ -56,8 +56,7 @@ def all_sheets(run: Run, requests: Sequence[Request]) -> Iterator[tuple[str, byt
 
 def sheet(tiles: Sequence[Bytes], columns: int) -> bytes:
     """Pictures of one size in rows, small ones enlarged by whole pixels."""
-    scale = -(-SHORTEST // tiles[0].shape[1])
-    large = [tile.repeat_interleave(scale, 1).repeat_interleave(scale, 2) for tile in tiles]
+    large = [enlarged(tile, SHORTEST) for tile in tiles]
     rows = [_side_by_side(large[start : start + columns], columns) for start in range(0, len(large), columns)]
     return png_of(_with_gaps(rows, 1))
 

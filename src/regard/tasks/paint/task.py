@@ -205,9 +205,6 @@ class Paint(Task):
 
         yield from all_sheets(run, examples)
 
-    def worth_showing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
-        return examples[:: -(-len(examples) // 12) or 1]  # of all classes, by which they are often sorted
-
     def explain(self, encoder: Any, model: "Model", examples: "Sequence[Request]") -> "list[Page]":
         from regard.tasks.folder import Run
         from regard.tasks.paint.explain import pages
