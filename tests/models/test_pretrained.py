@@ -95,6 +95,11 @@ def test_layers_can_be_frozen_from_below(frozen, trained):
     assert [int(next(part.parameters()).requires_grad) for part in parts] == trained
 
 
+@pytest.mark.parametrize("frozen", [0, 1, -1])
+def test_the_mark_of_the_predicate_is_learnt_whatever_is_frozen(frozen):
+    assert reader(frozen_layers=frozen, marked_layers=1).mark.requires_grad
+
+
 def test_its_weights_are_those_of_the_folder(tmp_path):
     torch.manual_seed(1)
     given = transformers.BertModel(transformers.BertConfig(**{k: v for k, v in CONFIG.items() if k != "model_type"}))

@@ -96,14 +96,15 @@ class PretrainedReader(nn.Module):
             yield {"params": parameters, "lr": rate} | ({} if is_matrix else {"weight_decay": 0.0})
 
     def _freeze(self, num_layers: int) -> None:
-        """The embeddings and the first layers are kept as they are; −1 keeps everything."""
-        if not num_layers:
-            return
-        layers = layers_of(self.encoder)
-        above = [] if num_layers < 0 else layers[num_layers:]
-        trained = {id(parameter) for layer in above for parameter in layer.parameters()}
-        for parameter in self.parameters():
-            parameter.requires_grad = id(parameter) in trained
+        """The embeddings and the first layers are kept as they are; −1 keeps the whole encoder. What stands behind the
+        layers, such as a norm, is learned as the last layers are.
+        """
+        layers, parameters = layers_of(self.encoder), list(self.encoder.parameters())
+        if 0 < num_layers <= len(layers):
+            last = list(layers[num_layers - 1].parameters())[-1]
+            parameters = parameters[: 1 + next(place for place, one in enumerate(parameters) if one is last)]
+        for parameter in parameters if num_layers else ():
+            parameter.requires_grad = False
 
 
 class VectorReader(nn.Module):
