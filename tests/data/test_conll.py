@@ -200,6 +200,10 @@ def test_missing_files_are_named(tmp_path):
 
 def test_text_is_told_from_columns():
     assert looks_like_conll(["", "a\tO"])
-    assert not looks_like_conll(["I saw O"][:0])
+    assert looks_like_conll(["# id = 1", "-DOCSTART- O", "", "a\tO"])
+    assert looks_like_conll(["a O", "", "b B-X"])
+    assert not looks_like_conll([])
+    assert not looks_like_conll(["Vitamin B-12"])
+    assert not looks_like_conll(["Blood type O", "Ada met Charles in London."])
     assert not looks_like_conll(["Ada met Charles ."])
     assert parse_conll(["a O"], Path("input"))[0][0].tokens == ("a",)

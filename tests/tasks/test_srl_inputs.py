@@ -62,6 +62,19 @@ def test_a_file_with_roles_gives_its_predicates():
     assert [one.predicate for one in columns.propositions] == [1]
 
 
+@pytest.mark.parametrize("text", ["Ada met Charles *", "Wait for me -\nAda met Charles"])
+def test_text_may_end_in_a_sign_of_columns(text):
+    sentences = read_lines(text.split("\n"))
+    assert [" ".join(sentence.tokens) for sentence in sentences] == text.split("\n")
+    assert sentences[0].propositions is None
+
+
+def test_a_text_without_a_word_is_left_out_and_told(capsys):
+    (left,) = read_lines(['{"text": ""}', '{"text": "Ada met Charles"}'])
+    assert left.tokens == ("Ada", "met", "Charles")
+    assert "input:1: the record holds no word" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

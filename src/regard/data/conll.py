@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from regard.data.files import read_lines
@@ -46,10 +47,20 @@ def from_rows(blocks: list[list[Row]], path: Path) -> tuple[list[Sentence], list
 
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
-    """Whether the first row with text has a known tag in its last column."""
-    line = next((line for line in lines if line.strip()), "").strip()
-    first = line.split("\t" if "\t" in line else None)
-    return len(first) in COLUMNS and _TAG.fullmatch(first[-1]) is not None
+    """Whether a known tag is in the last column of the first row; of the first two without tabs, as text may end in one."""
+    first = list(islice((line.strip() for line in lines if line.strip() and not _is_passed_over(line)), 2))
+    if first and "\t" in first[0]:
+        return _ends_in_tag(first[0].split("\t"))
+    return len(first) == 2 and all(_ends_in_tag(row.split()) for row in first)
+
+
+def _ends_in_tag(row: list[str]) -> bool:
+    return len(row) in COLUMNS and _TAG.fullmatch(row[-1]) is not None
+
+
+def _is_passed_over(line: str) -> bool:
+    """A comment or the mark of a document."""
+    return line.startswith("-DOCSTART-") or _COMMENT.match(line) is not None
 
 
 def scheme_of(sequences: list[list[str]]) -> str:
@@ -85,7 +96,7 @@ def _blocks(lines: Sequence[str], path: Path, findings: list[Finding]) -> Iterat
                 yield block
             block = []
             continue
-        if line.startswith("-DOCSTART-") or _COMMENT.match(line):
+        if _is_passed_over(line):
             continue
         if not width:
             separator = "\t" if "\t" in line else None

@@ -18,7 +18,7 @@ LIMITS = (
 
 
 def is_format(lines: Sequence[str]) -> bool:
-    """Whether the first row with text has a known tag in its last column."""
+    """Whether the first rows have known tags in their last columns."""
     return looks_like_conll(lines)
 
 

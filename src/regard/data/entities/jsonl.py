@@ -31,7 +31,7 @@ _BETWEEN = re.compile(r"\s*(,)?\s*")
 def is_format(lines: Sequence[str]) -> bool:
     """Whether the first line with text opens an object or an array, and is no row of columns."""
     first = next((line for line in lines if line.strip()), "").strip()
-    return first.startswith(("{", "[")) and (first.endswith(("}", "]")) or not looks_like_conll([first]))
+    return first.startswith(("{", "[")) and (first.endswith(("}", "]")) or not looks_like_conll(lines))
 
 
 def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Sentence], list[Finding]]:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +35,22 @@ class _Layout(NamedTuple):
 
 def is_format(lines: Sequence[str]) -> bool:
     """Whether the first row ends in a bracket column or in the - of a row that is no predicate."""
-    last = next((line for line in lines if line.strip()), "").split()[-1:]
-    return bool(last) and (last[0] == NOTHING or TAG.fullmatch(last[0]) is not None)
+    return all(map(_ends_in_brackets, _first(lines, 1)))
+
+
+def is_no_text(lines: Sequence[str]) -> bool:
+    """Whether the second row does so too, or a lone one has tabs or a bracket: a sentence may end in a dash or a star."""
+    rows = _first(lines, 2)
+    return all(map(_ends_in_brackets, rows)) and (len(rows) == 2 or any("\t" in row or "(" in row.split()[-1] for row in rows))
+
+
+def _first(lines: Sequence[str], number: int) -> list[str]:
+    return list(islice((line for line in lines if line.strip()), number))
+
+
+def _ends_in_brackets(row: str) -> bool:
+    last = row.split()[-1]
+    return last == NOTHING or TAG.fullmatch(last) is not None
 
 
 def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from regard.data.conllu import UNSPECIFIED, Block, names_columns, read_conllu
 from regard.data.entities import conllu
-from regard.data.findings import raise_first_error
+from regard.data.findings import Finding, raise_first_error, tell
 from regard.data.json_values import decoded
-from regard.data.roles import FORMATS, jsonl, parse_roles
+from regard.data.roles import FORMATS, conll2005, jsonl, parse_roles
 from regard.data.sentence import RoleSentence
 from regard.data.words import sentence_from_text, sentences_of
 from regard.errors import InputError
@@ -20,11 +20,12 @@ INPUT = Path("input")
 
 def read_lines(lines: Sequence[str]) -> list[RoleSentence]:
     """The sentences; their propositions are None where nobody names the predicates. Raises InputError for the first error."""
+    others = [module for module in FORMATS.values() if module is not conll2005]
     if jsonl.is_format(lines):
-        lines = list(map(_with_tokens, lines))
+        lines = [_with_tokens(line, number) for number, line in enumerate(lines, 1)]
     elif conllu.is_format(lines) and not any("UP:PRED" in line for line in lines if names_columns(line)):
         return _words(lines)
-    elif not any(module.is_format(lines) for module in FORMATS.values()):
+    elif not any(module.is_format(lines) for module in others) and not conll2005.is_no_text(lines):
         # a sentence is read once for each of its predicates: the work grows with the square of its length
         return [_from_text(text, number) for number, line in enumerate(lines, 1) for text, _, _ in sentences_of(line)]
     sentences, findings = parse_roles(lines, INPUT)
@@ -37,8 +38,8 @@ def _from_text(text: str, line: int | None = None) -> RoleSentence:
     return RoleSentence(cut.tokens, line=line, text=text, offsets=cut.offsets)
 
 
-def _with_tokens(line: str) -> str:
-    """A JSON object with nothing but a text, its words added; any other line as it is."""
+def _with_tokens(line: str, number: int) -> str:
+    """A JSON object with nothing but a text, its words added, or nothing where it has none; any other line as it is."""
     try:
         record, stop = decoded(line.strip())
     except InputError:
@@ -47,6 +48,9 @@ def _with_tokens(line: str) -> str:
     if not is_text or stop < len(line.strip()):
         return line
     cut = _from_text(record["text"])
+    if not cut.tokens:
+        tell([Finding("warning", INPUT, number, "the record holds no word; left out.")])
+        return ""
     return json.dumps({"tokens": cut.tokens, "offsets": cut.offsets, **record}, ensure_ascii=False)
 
 
