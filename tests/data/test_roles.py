@@ -107,6 +107,11 @@ def test_ids_are_syntactic_words_and_the_text_is_kept():
     assert (sentence.text, sentence.offsets, sentence.lemmas) == ("can't!", ((0, 5), (0, 5), (5, 6)), None)
 
 
+def test_tokens_without_places_are_found_in_their_text():
+    sentence = read_one('{"tokens": ["Ada", "met", "Bob"], "text": "Ada met Bob"}')
+    assert sentence.offsets == ((0, 3), (4, 7), (8, 11))
+
+
 def test_props_without_words_can_be_scored():
     (sentence,), (finding,) = parse("- (A0*) *\nsay (V*) *\ngo * (V*)\n")
     assert sentence.tokens == ("_",) * 3

@@ -85,6 +85,20 @@ def test_a_sense_is_one_that_the_word_was_seen_with():
     assert sense(RoleSentence(("sang",), lemmas=("sing",)), 0, scores) == "sing.01"
 
 
+def test_a_lemma_that_nobody_told_is_none():
+    slept = RoleSentence(("she", "slept"), (Proposition(1, "sleep.01", ()),), lemmas=("she", "_"))
+    met = RoleSentence(("she", "met"), (Proposition(1, "meet.02", ()),), lemmas=("she", "_"))
+    encoder = TASK.fit_encoder([met, slept])
+    assert encoder.seen.keys() == {"met", "slept"}
+    assert encoder._sense(slept, 1, torch.tensor([1.0, 0.0])) == "sleep.01"
+
+
+def test_where_training_had_no_senses_there_is_none_and_it_can_be_read_again():
+    plain = RoleSentence(("she", "slept"), (Proposition(1, None, (Span("ARG0", 0, 1),)),))
+    encoder = TASK.fit_encoder([plain])
+    assert encoder._sense(plain, 1, torch.zeros(1)) is None
+
+
 def test_predictions_do_not_depend_on_the_batch(made):
     task, encoder, model = made
     together = predict_all(task, encoder, model, SENTENCES * 2, max_length=20)

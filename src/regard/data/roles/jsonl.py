@@ -26,6 +26,7 @@ from regard.data.paragraphs import read_each
 from regard.data.roles.propositions import PREDICATE, REST, checked_tokens, in_order, proposition
 from regard.data.sentence import Proposition, RoleSentence
 from regard.data.spans import Span, spans_of
+from regard.data.words import offsets_in
 from regard.errors import InputError
 
 _TOKENS, _ARGUMENTS, _LABEL = ("tokens", "words"), ("arguments", "spans"), ("type", "label", "role")
@@ -163,7 +164,7 @@ def _placed(record: dict[str, Any], tokens: Sequence[str]) -> tuple[str | None, 
     if text is not None:
         as_text(text, "text")
     if offsets is None:
-        return text, None
+        return text, None if text is None else offsets_in(text, tokens)
     pairs = [tuple(as_list(pair, "an offset")) for pair in as_list(offsets, "offsets")]
     limits = (len(pair) == 2 and all(type(end) is int for end in pair) and 0 <= pair[0] <= pair[1] for pair in pairs)
     if len(pairs) != len(tokens) or not all(limits) or max(stop for _, stop in pairs) > len(text or ""):

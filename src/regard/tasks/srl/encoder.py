@@ -18,6 +18,8 @@ from regard.tasks.reading import Reading
 
 CORE = re.compile(r"A(RG)?[0-9A]")
 """Numbered roles, and the causer's A."""
+UNKNOWN = "_"
+"""A lemma that a file does not tell."""
 
 
 class RoleEncoder:
@@ -97,16 +99,16 @@ class RoleEncoder:
     def _spans(self, tags: Iterable[int]) -> list[Span]:
         return spans_of([self.tags[number] for number in tags])
 
-    def _sense(self, sentence: RoleSentence, predicate: int, scores: Tensor) -> str:
-        """The best of those the word was seen with; of a word never seen, its own first sense."""
+    def _sense(self, sentence: RoleSentence, predicate: int, scores: Tensor) -> str | None:
+        """The best of those the word was seen with; of a word never seen, its own first sense; None where there were none."""
         forms = _forms(sentence, predicate)
         candidates = next((self.seen[form] for form in forms if form in self.seen), [])
         if not candidates:
-            return f"{forms[0]}.01" if self.senses else ""
+            return f"{forms[0]}.01" if self.senses else None
         return self.senses[max(candidates, key=lambda number: float(scores[number]))]
 
 
 def _forms(sentence: RoleSentence, place: int) -> list[str]:
     """By what a word's senses are looked up: its lemma where it is known, then the word itself."""
-    lemma = [sentence.lemmas[place].lower()] if sentence.lemmas else []
-    return [*lemma, sentence.tokens[place].lower()]
+    lemma = sentence.lemmas[place].lower() if sentence.lemmas else UNKNOWN
+    return [sentence.tokens[place].lower()] if lemma == UNKNOWN else [lemma, sentence.tokens[place].lower()]
