@@ -116,6 +116,8 @@ def test_a_run_folder_inside_a_file_is_said(tmp_path, capsys):
         (["predict", "nowhere", "--input", "x"], "nowhere: there is no run here"),
         (["look", "nowhere", "--input", "x"], "nowhere: there is no run here"),
         (["list", "things"], "there is no list of 'things'"),
+        (["list", "caf\udce9"], r"what is typed must be UTF-8, got 'caf\udce9'"),
+        (["train", "ner", "--recipe=nothing"], ", ner_btc_en, ner_encoder, "),
         (["check", "ner:Nothing", "--data", "x"], "must be an import path 'package.module:Name' that exists"),
     ],
 )

@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"no command is called {arguments[0]!r}. Commands: {', '.join(COMMANDS)}.", is_json, 2)
     before = _stop_on_ctrl_c(is_json)
     try:
+        _require_text(arguments)
         result = command(arguments[1:])
         if is_json:
             print(json.dumps(result, ensure_ascii=False), flush=True)
@@ -67,6 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"a fault of ours, please report it with the lines above: {error!r}", is_json, 1)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _require_text(arguments: list[str]) -> None:
+    """Bytes that are no UTF-8 would come to light much later, as a fault of ours."""
+    for word in arguments:
+        if not word.isascii() and word.encode(errors="replace").decode() != word:
+            raise InputError(f"what is typed must be UTF-8, got {word!a}.")
 
 
 def _stop_on_ctrl_c(is_json: bool) -> Any:

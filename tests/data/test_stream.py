@@ -8,7 +8,7 @@ import pytest
 
 from regard.data import stream
 from regard.data.files import read_lines
-from regard.data.stream import Lines, chunks, open_lines
+from regard.data.stream import Lines, chunks, is_file, open_lines
 from regard.errors import InputError
 
 TEXT = "\ufeffAda\r\nmét\u2028Bob\n\nlast"
@@ -158,6 +158,13 @@ def test_what_is_too_large_is_told_before_it_is_held(tmp_path, monkeypatch):
             read_lines(written(tmp_path, name, data))
     with open_lines(tmp_path / "b.gz") as lines:
         assert sum(1 for _ in lines) == 10**5
+
+
+def test_a_long_text_is_no_file(tmp_path):
+    (tmp_path / "a").write_text("")
+    assert is_file(tmp_path / "a")
+    assert not is_file(tmp_path)
+    assert not is_file("a text " * 1000)
 
 
 def test_what_cannot_be_opened_is_told(tmp_path):

@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from regard.commands.options import parser_of, say
+from regard.data.stream import is_file
 from regard.errors import InputError
 
 MOST_SHOWN = 50
@@ -79,7 +80,7 @@ def _look_run(options: Namespace) -> dict[str, Any]:
 def _shown(run: Any, given: str) -> list[Any]:
     """The first examples of the input; where a task reads text, it may be given as it is."""
     task = run.task
-    if task.reads == "text" and given != "-" and not Path(given).is_file():
+    if task.reads == "text" and given != "-" and not is_file(given):
         found, name = task.read_input([given]), None
     else:
         with task.opened(run.encoder, given) as source:

@@ -11,6 +11,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from regard.commands.options import add_data, parser_of, say, singly, take_task
 from regard.commands.score import score_lines
+from regard.data.stream import is_file
 from regard.errors import InputError
 from regard.listing import RECIPES
 
@@ -76,10 +77,10 @@ def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path
 
 def _find_recipes(arguments: list[str]) -> list[str]:
     """--recipe NAME as --recipe FILE."""
-    found = list(arguments)
+    found = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--recipe=") else [word])]
     for place, word in enumerate(found[1:], 1):
         named = RECIPES / f"{word}.yaml"
-        if found[place - 1] == "--recipe" and not Path(word).exists():
+        if found[place - 1] == "--recipe" and not is_file(word):
             if not named.is_file():
                 known = ", ".join(path.stem for path in sorted(RECIPES.glob("*.yaml")))
                 raise InputError(f"--recipe must be a YAML file or one of: {known}; got {word!r}.")

@@ -97,6 +97,14 @@ def _is_utf16(line: bytes) -> bool:
     return line.count(0) > len(line) / 3
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is one; there is none of a text that is too long for a name."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
 def existing(path: str | Path) -> Path:
     """The path, when there is a file."""
     path = Path(path)

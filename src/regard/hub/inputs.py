@@ -36,6 +36,7 @@ class Input:
 def inputs_of(source: str, *, is_by_line: bool) -> list[str | Path]:
     """A text, a file of text or an image, or standard input; its lines one by one where they are asked for."""
     from regard.data.files import existing, read_lines, split_lines
+    from regard.data.stream import is_file
 
     path = Path(source)
     if source != "-" and path.suffix.lower() in IMAGES:
@@ -43,18 +44,11 @@ def inputs_of(source: str, *, is_by_line: bool) -> list[str | Path]:
     if source == "-":
         lines = split_lines(sys.stdin.buffer.read(), "standard input")
     else:
-        lines = read_lines(path) if _is_file(path) else source.splitlines()
+        lines = read_lines(path) if is_file(path) else source.splitlines()
     texts = [line for line in lines if line.strip()]
     if not texts:
-        raise InputError("the input holds no text to look at.", file=source if _is_file(path) else None)
+        raise InputError("the input holds no text to look at.", file=source if is_file(path) else None)
     return list(texts) if is_by_line else ["\n".join(lines)]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a text too long to be the name of a file
-        return False
 
 
 def made(model: HubModel, given: str | Path, max_tokens: int | None = None, target: str | None = None) -> Input:

@@ -106,6 +106,13 @@ def test_a_folder_without_pictures_is_an_error(tmp_path):
     assert (finding.level, finding.message[:21]) == ("error", "it must hold pictures")
 
 
+def test_a_name_that_is_no_text_is_an_error(tmp_path):
+    tree(tmp_path / "train", {"rose/1.png": content(1), "caf\udce9/1.png": content(2)})
+    pictures, findings = read_pictures(tmp_path / "train")
+    assert [one.label for one in pictures] == ["rose"]
+    assert any(r"must be UTF-8, got 'caf\udce9/1.png'" in one.message for one in findings if one.level == "error")
+
+
 def test_links_are_followed_but_not_in_a_circle(tmp_path):
     tree(tmp_path / "elsewhere", {"1.png": content(1)})
     (tmp_path / "train" / "tulip").mkdir(parents=True)

@@ -11,7 +11,7 @@ from regard.data.findings import Finding
 from regard.data.pictures.columns import LABELS, PATHS, place_of
 from regard.data.pictures.picture import Picture
 from regard.data.pictures.stores import Folder
-from regard.data.stream import open_lines
+from regard.data.stream import is_file, open_lines
 from regard.errors import InputError
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -91,6 +91,6 @@ def _problem(row: list[str], columns: _Columns, folder: Path) -> str | None:
     name, label = _cell(row, columns.path), _cell(row, columns.label)
     if not name or not label:
         return f"a row must have a path and a class, got {', '.join(row)}."
-    if not (folder / name).is_file():
+    if not is_file(folder / name):
         return f"there is no such file: {folder / name}. Paths start at the table's folder."
     return None

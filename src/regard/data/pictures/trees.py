@@ -18,6 +18,7 @@ PICTURES = (
 """How the names of files end that are read."""
 _LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 """That systems leave."""
+UNNAMED = "names of files and folders must be UTF-8, got {}. Name it anew, or unpack the archive with the right encoding."
 
 
 def is_tree(path: Path) -> bool:
@@ -29,13 +30,19 @@ def read(path: Path, *, is_labelled: bool) -> tuple[list[Picture], list[Finding]
     """The pictures by their names, in order, and what is odd about the rest."""
     store = tree_at(path)
     visible = {name: parts for name in sorted(store.names()) if not _is_hidden(parts := _parts(name))}
-    pictures = {name: parts for name, parts in visible.items() if _is_picture(name)}
+    unnamed = [Finding("error", path, None, UNNAMED.format(ascii(name))) for name in visible if not _is_text(name)]
+    pictures = {name: parts for name, parts in visible.items() if _is_picture(name) and _is_text(name)}
     if not is_labelled:
-        return [Picture(store, name) for name in pictures], []
+        return [Picture(store, name) for name in pictures], first_few(unnamed)
     depth = 1 if not path.is_dir() and _has_one_top(pictures.values()) else 0
     labelled = [Picture(store, name, parts[depth]) for name, parts in pictures.items() if len(parts) > depth + 1]
     loose = [name for name, parts in pictures.items() if len(parts) <= depth + 1]
-    return labelled, [*_empty_classes(visible, depth, path), *_ignored(visible, depth, path), *_loose(loose, path)]
+    return labelled, [
+        *first_few(unnamed),
+        *_empty_classes(visible, depth, path),
+        *_ignored(visible, depth, path),
+        *_loose(loose, path),
+    ]
 
 
 def has_classes(folder: Path) -> bool:
@@ -55,6 +62,11 @@ def _parts(name: str) -> tuple[str, ...]:
 
 def _is_hidden(parts: tuple[str, ...]) -> bool:
     return not parts or any(part.startswith(".") or part in _LITTER for part in parts)
+
+
+def _is_text(name: str) -> bool:
+    """Not so where a system had another encoding for names of files than UTF-8."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_picture(name: str) -> bool:
