@@ -71,6 +71,10 @@ def test_nothing_is_hidden_where_nothing_is_learnt():
     assert hide(x, 0.0, True) is x
 
 
+def test_nearly_all_may_be_hidden():
+    assert hide(torch.ones(10_000), 0.999, True).isfinite().all()
+
+
 def test_weights_laid_out_for_rows_are_the_same_weights():
     wide, narrow = torch.nn.Linear(4, 9), torch.nn.Linear(9, 4)
     before = [layer.weight.clone() for layer in (wide, narrow)]

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from regard.commands.options import parser_of, say
+from regard.data.stream import is_file
 
 DATA = (
     "a file, a folder with a test part, class folders or an archive of pictures, "
@@ -86,7 +87,8 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     if options.draw:
         Path(options.draw).mkdir(parents=True, exist_ok=True)
     encode, count, num_left_out = json.JSONEncoder(ensure_ascii=False).encode, 0, 0
-    with run.task.opened(run.encoder, options.input) as source, Progress(run.task.unit, is_quiet=options.json) as progress:
+    quiet = Progress(run.task.unit, is_quiet=options.json)
+    with run.on_fastest(), run.task.opened(run.encoder, options.input) as source, quiet as progress:
         for examples, results in predict_source(run, source, int(options.n_best), is_aligned=options.align):
             print("\n".join(map(encode, results)), flush=True)
             for example, record in zip(examples, results, strict=True):
@@ -116,7 +118,7 @@ def _stream(run: Any, source: str) -> dict[str, Any]:
 def _options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:
     """Add what a run's task lets a person choose for each prediction, with what the run has as defaults; its fields' names."""
     words = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("--features.")]
-    folder = next((word for word in words if (Path(word) / "recipe.yaml").is_file()), None)
+    folder = next((word for word in words if is_file(Path(word) / "recipe.yaml")), None)
     if folder is None:
         return ()
     from regard.tasks.folder import load_recipe

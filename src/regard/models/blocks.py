@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 def hide(x: Float[Tensor, "*shape"], share: float, is_training: bool) -> Float[Tensor, "*shape"]:
     """Dropout, its share taken to whole 256ths: eight random bytes a draw, where PyTorch draws once an element on a CPU."""
-    level = round(256 * share)
+    level = min(255, round(256 * share))
     if not is_training or level == 0:
         return x
     draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)

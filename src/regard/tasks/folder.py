@@ -47,8 +47,10 @@ class Run:
     def on_fastest(self) -> Iterator[None]:
         """Meanwhile the model is on a GPU, where there is one."""
         self.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        yield
-        self.model.cpu()
+        try:
+            yield
+        finally:
+            self.model.cpu()
 
     def rank(self, examples: Sequence[Any], num_best: int) -> list[dict[str, Any]]:
         """Of each example its best answers, as `regard predict` writes them. Raises InputError where the model has one only."""

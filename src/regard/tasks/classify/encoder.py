@@ -65,7 +65,7 @@ class PictureEncoder:
 
     def collate(self, views: Sequence[View]) -> dict[str, Tensor]:
         """A batch; training pictures are changed and mixed on the way."""
-        values = [self.viewer.values_of(view) for view in views]
+        values = self.viewer.values_of_all(views)
         is_training = all(view.is_training for view in views)
         pictures = augmented(values, self.viewer.size, self.options) if is_training else stacked(values)
         batch = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from regard.tasks.occlusion import without
 
 def faithfulness_of_run(run: Run, sentences: Sequence[Sentence], *, max_examples: int = 50, **options: Any) -> Faithfulness:
     """Of the entities that a run finds in sentences, first ones first; `options` are those of `lens.faithfulness`."""
-    examples = [example for example, _ in zip(examples_of(run, sentences), range(max_examples), strict=False)]
+    examples = list(islice(examples_of(run, sentences), max_examples))
     if not examples:
         raise InputError("faithfulness needs an entity that the model finds in a sentence of two words or more, got none.")
     return faithfulness(examples, **{"batch_size": 256, **options})

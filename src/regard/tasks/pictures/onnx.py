@@ -26,7 +26,7 @@ from regard.tasks.pictures.views import Viewer
 PIXELS = "pixels"
 """Name of the input."""
 PREPROCESS = "preprocess.json"
-UPRIGHT = "Turn it as its EXIF data says, and put it on white where it is transparent."
+UPRIGHT = "Turn it as its EXIF data says, keep the upper 8 of 16 bits, and put it on white where it is transparent."
 """The first step from a picture to pixels."""
 TOLERANCE = 1e-4
 """Of what is written and what it was written from, in float32."""

@@ -104,6 +104,11 @@ class Viewer:
             return torch.full((self.channels, self.size, self.size), 128, dtype=torch.uint8)
         return self.view(view.picture, is_training=view.is_training) if view.values is None else view.values
 
+    def values_of_all(self, views: Sequence[View]) -> list[UInt8[Tensor, "channels height width"]]:
+        """The same of each; those that are not kept are decoded side by side."""
+        is_kept = all(view.values is not None for view in views)
+        return list(map(self.values_of, views)) if is_kept else in_threads(self.values_of, views)
+
 
 def _of_shorter_side(values: np.ndarray, shorter: int) -> np.ndarray:
     """Resized so that its shorter side has so many pixels."""
