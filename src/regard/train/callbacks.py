@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 
 from regard.errors import InputError, Interrupted
 from regard.tasks.folder import create, write
@@ -45,15 +45,25 @@ class RandomState(Callback):
 class RunningMean(WeightAveraging):
     """The weights that are scored and kept are a running mean: each step keeps the share `decay` of the old one.
 
-    At first it keeps less, (1 + steps) / (10 + steps), or what the weights began with would stay in it for long.
+    At first it keeps less, (1 + steps) / (10 + steps), or what the weights began with would stay in it for long. Counts, and
+    the singular vectors that spectral norms keep, are those of the last step: a mean of unit vectors is no unit vector.
     """
 
     def __init__(self, decay: float) -> None:
-        def mean(old: Tensor, new: Tensor, num_steps: Tensor) -> Tensor:
-            return torch.lerp(old.float(), new.float(), 1 - min(decay, (1 + int(num_steps)) / (10 + int(num_steps))))
+        def mean(old: list[Tensor], new: list[Tensor], num_steps: Tensor) -> None:
+            if not old[0].is_floating_point():
+                torch._foreach_copy_(old, new)
+                return
+            torch._foreach_lerp_(old, new, 1 - min(decay, (1 + int(num_steps)) / (10 + int(num_steps))))
 
         # where the module will be: when this is set up, it is not there yet
-        super().__init__("cuda" if torch.cuda.is_available() else None, avg_fn=mean)
+        super().__init__("cuda" if torch.cuda.is_available() else None, multi_avg_fn=mean)
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
+        assert self._average_model is not None
+        for old, new in zip(_singular(self._average_model.module), _singular(module), strict=True):
+            old.copy_(new)
 
     @contextmanager
     def swapped(self, trainer: Trainer, module: LightningModule) -> Iterator[None]:
@@ -61,6 +71,11 @@ class RunningMean(WeightAveraging):
         self.on_validation_epoch_start(trainer, module)
         yield
         self.on_validation_epoch_end(trainer, module)
+
+
+def _singular(module: nn.Module) -> list[Tensor]:
+    """Vectors of spectral norms, of all modules inside."""
+    return [vector for name, vector in module.named_buffers() if name.endswith(("._u", "._v"))]
 
 
 def _is_scored(trainer: Trainer) -> bool:
@@ -152,11 +167,11 @@ class Log(Callback):
         self.start, self.end, self.num_examples = time.monotonic(), 0.0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows = state["rows"]
-        self.start -= self.rows[-1]["seconds"] if self.rows else 0.0
+        self.start = time.monotonic() - state["seconds"]
 
     @property
     def seconds(self) -> float:
