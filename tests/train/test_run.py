@@ -149,12 +149,13 @@ def test_ctrl_c_keeps_all_and_resuming_gives_the_very_model_of_an_uninterrupted_
     assert f"Go on: regard train ner --out {tmp_path / 'stopped'} --resume" in said
     assert not (tmp_path / "stopped" / "model.safetensors").exists()
     resumed = subprocess.run(
-        [sys.executable, "-m", "regard.cli", "train", "ner", "--out", str(tmp_path / "stopped"), "--resume"],
+        [*START[:5], "--out", str(tmp_path / "stopped"), "--resume", "--training.patience", "77"],
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert resumed.returncode == 0, resumed.stderr
+    assert "patience: 77" in (tmp_path / "stopped" / "recipe.yaml").read_text()
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("straight", "stopped"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     logs = [list(csv.DictReader((tmp_path / name / "log.csv").open())) for name in ("straight", "stopped")]

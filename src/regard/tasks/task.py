@@ -31,7 +31,7 @@ class Training:
 
     Args:
         max_epochs: passes over the training examples, at most; 0 is as many as the task usually takes
-        patience: passes without a better dev score after which training stops
+        patience: dev scores without a better one after which training stops
         batch_size: examples whose gradients are taken at once
         batch_tokens: about so many tokens a batch instead: the shorter its examples, the more of them; 0 goes by batch_size
         accumulate: batches whose gradients are added up before a step

@@ -169,12 +169,11 @@ def _facts(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run:
-    """A new model, with all that made it written down; or the vocabularies of the run to go on with."""
-    if terms.is_resumed:
-        encoder = run_folder.load_encoder(out, task)
-        return Run(task, encoder, task.build(encoder))
-    run = Run(task, encoder := task.fit_encoder(data.train), task.build(encoder))
-    task.load_pretrained(run.model)
+    """A new model, or one with the vocabularies of the run to go on with; and all that made it written down."""
+    encoder = run_folder.load_encoder(out, task) if terms.is_resumed else task.fit_encoder(data.train)
+    run = Run(task, encoder, task.build(encoder))
+    if not terms.is_resumed:
+        task.load_pretrained(run.model)
     paths = {split: str(path.resolve()) for split, path in files.items()}
     run_folder.save_start(out, run, paths | {"seed": terms.seed, "max_minutes": terms.max_minutes})
     return run

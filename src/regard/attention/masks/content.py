@@ -115,11 +115,16 @@ def padding(lengths: Int[Tensor, " batch"], query_lengths: Int[Tensor, " batch"]
     With `query_lengths`, padded queries see nothing: they give zeros, and the lens leaves them out of its means.
     """
     for given in (lengths, query_lengths):
-        if given is not None and (given.dim() != 1 or given.is_floating_point() or (given < 0).any()):
+        if given is not None and (given.dim() != 1 or given.is_floating_point() or _is_below_zero(given)):
             raise InputError(
                 f"padding needs one whole number >= 0 per sequence, got {given.dtype} of shape {tuple(given.shape)}."
             )
     return Padding(lengths, query_lengths)
+
+
+def _is_below_zero(numbers: Tensor) -> bool:
+    """Asked on a CPU only: a GPU would have to be waited for at each call."""
+    return numbers.device.type == "cpu" and bool((numbers < 0).any())
 
 
 def document(ids: Int[Tensor, "batch length"]) -> Mask:
