@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from regard.train import callbacks
-from regard.train.callbacks import Log, RunningMean
+from regard.train.callbacks import Interruption, Log, RunningMean
 
 
 class Module(LightningModule):
@@ -61,6 +61,24 @@ def test_singular_vectors_of_a_bounded_product_stay_unit_vectors():
     assert torch.equal(norm._u, module.layer.parametrizations.weight[0]._u)
     assert float(norm._u.norm()) == pytest.approx(1, abs=1e-5)
     assert float(norm._v.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_long_pass_is_kept_on_the_way(tmp_path, monkeypatch):
+    now, saved = [0.0], []
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    trainer = SimpleNamespace(
+        accumulate_grad_batches=2,
+        is_last_batch=False,
+        save_checkpoint=lambda path: saved.append(now[0]) or path.write_text("new"),
+    )
+    last = tmp_path / "last.ckpt"
+    interruption = Interruption(last, "")
+    for batch, seconds in enumerate([300, 500, 700, 800, 900, 1000, 1500, 1600]):
+        now[0] = float(seconds)
+        interruption.on_train_batch_end(trainer, None, None, None, batch)
+    assert saved == [800.0, 1600.0]  # between steps only
+    assert last.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [last]
 
 
 def test_the_clock_of_a_resumed_run_goes_on_where_it_was_left(tmp_path, monkeypatch):

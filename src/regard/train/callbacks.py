@@ -25,6 +25,8 @@ from regard.train.module import NotFinite, TaskModule
 
 PERSISTENT = 2
 """Scores in a row of which the same has to be remarked before it is told: at first, nothing is as it will be."""
+SECONDS_UNSAVED = 600
+"""So much of a long pass may be lost at most."""
 MONITORED = "attention/"
 """How the names begin of what an attention monitor logs."""
 
@@ -127,11 +129,14 @@ def stopped_by_numbers(last: Path) -> Iterator[None]:
 
 
 class Interruption(Callback):
-    """Ctrl-C (and SIGTERM): finish the step at hand, save a checkpoint, and say how to go on. A second one stops at once."""
+    """Ctrl-C (and SIGTERM): finish the step at hand, save a checkpoint, and say how to go on. A second one stops at once.
+
+    For what nobody is asked about, such as a power cut, one is saved within each long pass too.
+    """
 
     def __init__(self, checkpoint: Path, advice: str) -> None:
         self.checkpoint, self.advice = checkpoint, advice
-        self.is_asked = False
+        self.is_asked, self.saved_at = False, time.monotonic()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -147,9 +152,17 @@ class Interruption(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         is_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
-        if self.is_asked and is_step:  # here Lightning's own counters can be restored, and no gradient is half added up
-            trainer.save_checkpoint(self.checkpoint)
+        is_due = self.is_asked or time.monotonic() - self.saved_at > SECONDS_UNSAVED
+        if is_step and is_due:  # here Lightning's own counters can be restored, and no gradient is half added up
+            part = self.checkpoint.with_suffix(".part")
+            trainer.save_checkpoint(part)
+            part.replace(self.checkpoint)
+            self.saved_at = time.monotonic()
+        if is_step and self.is_asked:
             raise Interrupted(f"Interrupted at step {trainer.global_step}; all of it is kept. {self.advice}")
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.saved_at = time.monotonic()  # whoever keeps the best has kept the last as well
 
     def __exit__(self, *exception: Any) -> None:
         for number, handler in self._before.items():
