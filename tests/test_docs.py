@@ -78,7 +78,7 @@ RUNS = {
     "runs/german": "translate --data my-en-de",
     "runs/story": "generate --data my-text",
     "runs/flowers": "classify --data my-flowers",
-    "runs/finder": "detect --data my-boxes",
+    "runs/finder": "detect --data my-boxes --model.backbone.weights mobilenet_v2.pth",
     "runs/painter": "paint --data my-flowers",
     "runs/written": "paint --data my-flowers --model.name vae",
 }

@@ -162,6 +162,25 @@ def test_diversity_is_the_share_of_the_distances():
     assert diversity(real, made) == pytest.approx(100 * 1 / ((1 + 3 + 2) / 3))
 
 
+def test_a_class_of_one_picture_says_nothing_of_diversity():
+    real, made = np.array([[0.0], [2.0], [50.0], [90.0]]), np.array([[0.0], [1.0], [7.0], [8.0]])
+    assert diversity(real, made, list("aabc")) == pytest.approx(50)
+    assert diversity(real, made, list("abcd")) == diversity(real, made)
+
+
+def test_classes_weigh_as_many_as_they_have_pictures():
+    real = np.array([[0.0], [1.0], [3.0], [10.0], [14.0]])
+    made = np.array([[0.0], [2.0], [4.0], [10.0], [11.0]])
+    wanted = (3 * (2 + 4 + 2) / 3 + 2 * 1) / (3 * (1 + 3 + 2) / 3 + 2 * 4)
+    assert diversity(real, made, list("aaabb")) == pytest.approx(100 * wanted)
+
+
+def test_there_is_no_diversity_beside_real_pictures_that_are_all_alike():
+    assert diversity(np.ones((5, 2)), features(5, 0, 2)) is None
+    assert diversity(np.ones((1, 2)), features(5, 0, 2)) is None
+    assert diversity(np.array([[0.0], [0.0], [9.0]]), features(3, 0, 1), list("aab")) is None
+
+
 def test_diversity_is_near_0_where_all_are_alike():
     real = features(50, 0, shift=100).astype(np.float32)
     assert diversity(real, np.repeat(real[:1], 50, 0)) == 0
@@ -174,5 +193,3 @@ def test_too_few_pictures_are_told():
         kernel_distance(features(9, 0), features(3, 0))
     with pytest.raises(InputError, match="4 real and 4 made pictures at least, got 3 and 9"):
         precision_recall(features(3, 0), features(9, 0))
-    with pytest.raises(InputError, match="real pictures that differ"):
-        diversity(np.ones((5, 2)), features(5, 0, 2))

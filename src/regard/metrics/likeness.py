@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,22 +133,21 @@ def precision_recall(real: np.ndarray, made: np.ndarray, *, neighbours: int = 3)
     return PrecisionRecall(_share_inside(made, real, neighbours), _share_inside(real, made, neighbours))
 
 
-def diversity(real: np.ndarray, made: np.ndarray, labels: Sequence[str] | None = None) -> float:
+def diversity(real: np.ndarray, made: np.ndarray, labels: Sequence[str] = ()) -> float | None:
     """The mean distance of two made pictures, in per cent of that of two real ones; near 0 where all made ones are alike.
 
-    With `labels`, the classes of both, one by one, two of a class are meant. Raises InputError where real ones are all alike,
-    or there is one only. Pictures are drawn as for `precision_recall`.
+    With `labels`, the classes of both, one by one, two of a class are meant; where no class has two, any two. None where real
+    ones are all alike, or there is one only. Pictures are drawn as for `precision_recall`.
     """
     import numpy as np
 
-    classes = [None] if labels is None else sorted(set(labels))
-    is_of = {one: slice(None) if one is None else np.asarray(labels) == one for one in classes}
+    pairs = [label for label, count in Counter(labels).items() if count > 1]
+    owns = [np.asarray(labels) == label for label in pairs] or [slice(None)]
     among_real, among_made = (
-        sum(len(rows[own]) * _mean_distance(_drawn(rows[own])) for own in is_of.values()) / len(rows) for rows in (real, made)
+        np.average([_mean_distance(_drawn(rows[own])) for own in owns], weights=[len(rows[own]) for own in owns])
+        for rows in (real, made)
     )
-    if not among_real:
-        raise InputError("diversity needs real pictures that differ, two at least.")
-    return 100 * among_made / among_real
+    return float(100 * among_made / among_real) if among_real else None
 
 
 def _drawn(rows: np.ndarray) -> np.ndarray:

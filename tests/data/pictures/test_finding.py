@@ -51,6 +51,22 @@ def test_a_folder_of_classes_is_all_for_training(tmp_path):
     assert names(find_pictures(tree(tmp_path / "flowers", classes({"rose": 1})), {})) == {"train": "flowers"}
 
 
+def test_where_classes_are_not_needed_an_archive_is_all_for_training(tmp_path):
+    for files in ({"1.png": content(1)}, classes({"rose": 1, "train": 1}), classes({"top/rose": 1, "top/daisy": 1})):
+        path = packed(tmp_path / "all.zip", files)
+        assert names(find_pictures(path, {}, is_labelled=False)) == {"train": "all.zip"}
+
+
+@pytest.mark.parametrize("name", ["all.zip", "all.tar.gz"])
+@pytest.mark.parametrize("top", ["", "flowers/"])
+@pytest.mark.parametrize("inside", ["rose/", ""])
+def test_parts_in_one_archive_are_not_taken_for_classes(tmp_path, name, top, inside):
+    path = packed(tmp_path / name, {f"{top}{part}/{inside}1.png": content(1) for part in ("train", "val", "test")})
+    with pytest.raises(InputError, match=f"{name}: it must hold one part, got test, train, val. Unpack it"):
+        find_pictures(path, {}, is_labelled=False)
+    assert names(find_pictures(None, {"test": str(path)}, is_labelled=False)) == {"test": name}
+
+
 def test_what_cannot_be_found_is_told(tmp_path):
     tree(tmp_path, {"two/train.zip": b"", "two/train/": b"", "none/a.png": content(0), "empty/": b""})
     with pytest.raises(InputError, match=r"several could be train: train, train\.zip\. Name one with --train PATH\."):

@@ -77,6 +77,14 @@ def test_four_pictures_stand_in_a_mosaic_with_their_boxes():
         assert found.pixels[:, ymin + 1 : ymax - 1, xmin + 1 : xmax - 1].min() > 0.95
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 40), (40, 1)])
+def test_four_pictures_do_not_stand_in_one_that_is_a_pixel_high_or_wide(height, width):
+    options = SceneAugmentOptions(mosaic=1.0)
+    thin, plain = augmented([scene(height=height, width=width), scene((5, 5, 30, 30))], options)
+    assert thin.pixels.shape == (3, height, width)
+    assert plain.pixels.shape == (3, 40, 60)
+
+
 def test_pictures_without_boxes_are_changed_too():
     options = SceneAugmentOptions(mosaic=0.5)
     for one in augmented([scene(), scene(), scene((5, 5, 20, 20))], options):

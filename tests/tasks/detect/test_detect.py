@@ -12,6 +12,7 @@ from regard.cli import main
 from regard.data.boxes import Box
 from regard.models.detection import Found
 from regard.models.options import DetectorOptions, SceneOptions
+from regard.models.pictures.mobile import MOBILENET_V2, mobile_network
 from regard.tasks.detect.detection import Detection, Detections
 from regard.tasks.detect.explain import LOOKED, pages, worst_errors
 from regard.tasks.detect.task import Detect
@@ -51,9 +52,11 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     """A run that the command trained for two passes, and its result."""
-    out = tmp_path_factory.mktemp("runs") / "run"
+    folder = tmp_path_factory.mktemp("runs")
+    out, weights = folder / "run", folder / "mobilenet_v2.pth"
+    torch.save(mobile_network(MOBILENET_V2).state_dict(), weights)
     sizes = [word for name, value in SIZES.items() for word in (f"--model.{name}", str(value))]
-    few = ["--training.max_epochs", "2", "--training.batch_size", "3"]
+    few = ["--training.max_epochs", "2", "--training.batch_size", "3", "--model.backbone.weights", str(weights)]
     assert main(["train", "detect", "--data", str(data), "--out", str(out), *few, *sizes]) == 0
     return out, json.loads((out / "metrics.json").read_text())
 
@@ -77,6 +80,12 @@ def test_a_run_has_coco_s_figures_and_a_page(trained):
     assert {"map_percent", "map50_percent", "map75_percent", "mar_100_percent", "per_class", "threshold"} <= result.keys()
     assert set(result["per_class"]) == set(COLOURS)
     assert LOOKED in (out / "report.html").read_text() or result["threshold"] > 0
+
+
+def test_without_pretrained_weights_nothing_is_trained(data, tmp_path, capsys):
+    assert main(["train", "detect", "--data", str(data), "--out", str(tmp_path / "run"), "--training.max_epochs", "1"]) == 2
+    assert "weights must name the file of pretrained weights of mobilenet-v2" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
 def test_the_threshold_of_dev_is_remembered(trained):
@@ -170,6 +179,16 @@ def test_predictions_name_boxes_and_leave_out_what_is_no_picture(trained, data, 
         assert 0 <= box["xmin"] <= box["xmax"] <= 64
         assert 0 <= box["ymin"] <= box["ymax"] <= 48
     assert sorted(path.name for path in drawn_in.iterdir()) == ["a.png", "b.png"]
+
+
+def test_pictures_are_drawn_into_a_folder_only(trained, data, tmp_path, capsys):
+    (tmp_path / "drawn").write_text("a file")
+    for place, reason in (("drawn", "File exists"), ("drawn/in", "Not a directory")):
+        options = ["--input", str(data / "test0.png"), "--draw", str(tmp_path / place)]
+        assert main(["predict", str(trained[0]), *options]) == 2
+        said = capsys.readouterr().err
+        assert f"--draw must name a folder that can be made and written: {reason}." in said
+        assert "Traceback" not in said
 
 
 def test_a_higher_threshold_tells_fewer(trained, data, capsys):

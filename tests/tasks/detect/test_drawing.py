@@ -4,9 +4,15 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from regard.data.boxes import Scene
+from regard.data.pictures import Picture
+from regard.data.pictures.stores import Folder
+from regard.errors import InputError
 from regard.tasks.detect.detection import Detection
-from regard.tasks.detect.drawing import COLOURS, colour_of, drawn, ink_on
+from regard.tasks.detect.drawing import COLOURS, colour_of, draw, drawn, ink_on
+from regard.tasks.detect.scenes import SceneView
 
 SIGHT = {  # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0: on linear sRGB
     "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -58,6 +64,15 @@ def test_a_box_has_the_colour_of_its_class():
     assert image.getpixel((20, 60)) == image.getpixel((60, 60)) == colour_of(3)
     assert image.getpixel((90, 60)) == colour_of(4)
     assert image.getpixel((40, 60)) == (0, 0, 0)
+
+
+def test_what_cannot_be_written_is_told(tmp_path):
+    Image.new("L", (20, 20)).save(tmp_path / "a.png")
+    view = SceneView(Scene(Picture(Folder(tmp_path), "a.png"), 20, 20, ()))
+    draw(view, [], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.png", "a.png"]
+    with pytest.raises(InputError, match="cannot be written: No such file or directory"):
+        draw(view, [], tmp_path / "none")
 
 
 def test_a_label_stays_in_the_picture():

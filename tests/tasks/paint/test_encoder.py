@@ -9,7 +9,7 @@ from regard.data.pictures import read_any_pictures
 from regard.errors import InputError
 from regard.models.options import GanOptions, PainterOptions, PaintViewOptions
 from regard.tasks.paint.encoder import PaintEncoder
-from regard.tasks.paint.request import Request
+from regard.tasks.paint.request import Given, Request
 from regard.tasks.paint.task import Paint
 
 
@@ -98,3 +98,14 @@ def test_classes_take_turns_where_none_is_asked_for(tmp_path):
     assert [encoder.label_of(Request(seed)) for seed in range(4)] == ["a", "b", "c", "a"]
     assert encoder.label_of(Request(0, "c")) == "c"
     assert "must be one that the run knows (a, b, c), got d" in encoder.error_of(Request(0, "d"))
+
+
+def test_a_class_is_refused_where_none_are_minded(tmp_path):
+    path = folder_of(tmp_path / "p", "ab")
+    encoder = fitted(path, classes="no")
+    assert encoder.error_of(Request(0, "a")) == "this run paints without classes, got a. Leave the class out."
+    for is_training in (True, False):
+        requests = Paint().cut(encoder, read_any_pictures(path)[0], is_training=is_training)
+        assert {encoder.error_of(request) for request in [*requests, Request(0)]} == {""}
+    with Given.open(encoder.viewer, str(path), encoder.classes) as source:
+        assert [encoder.error_of(request) for piece in source for request in piece] == [""] * 4

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from regard.cli import main
+from regard.errors import InputError
 from regard.models.options import FeatureOptions, PainterOptions
 from regard.models.painting.gan import Gan
 from regard.tasks.folder import load_run
@@ -123,15 +125,24 @@ def _loose(data):
 
 
 def test_a_run_is_scored_again_with_other_features_and_kept_statistics(trained, data, capsys, tmp_path):
-    kept = tmp_path / "kept"
-    found = []
-    for _ in range(2):
-        code = main(["evaluate", str(trained), "--data", str(data), "--features.reference", str(kept), "--json"])
+    def scored(reference):
+        code = main(["evaluate", str(trained), "--data", str(data), "--features.reference", str(reference), "--json"])
         assert code == 0
-        found.append(json.loads(capsys.readouterr().out.strip().split("\n")[-1]))
-    assert len(list(kept.iterdir())) == 1
-    assert found[0]["random_fid"] == pytest.approx(found[1]["random_fid"], rel=1e-6)
+        return json.loads(capsys.readouterr().out.strip().split("\n")[-1])
+
+    kept = tmp_path / "kept"
+    found = [scored(kept), scored(kept)]
+    (file,) = kept.iterdir()
+    found.append(scored(file))
+    assert [one["random_fid"] for one in found] == pytest.approx([found[0]["random_fid"]] * 3, rel=1e-6)
     assert found[0]["num_samples"] == 12
+
+
+def test_an_archive_is_scored_whole_where_it_is_one_part(data, tmp_path):
+    one, parts = (shutil.make_archive(str(tmp_path / path.name), "zip", path) for path in (data / "test", data))
+    assert Paint().scored(one) == Path(one)
+    with pytest.raises(InputError, match="it must hold one part, got test, train"):
+        Paint().scored(parts)
 
 
 def test_pages_show_where_each_place_came_from(trained):
@@ -148,12 +159,34 @@ def test_pages_show_where_each_place_came_from(trained):
     assert titles == ["high of seed 0 · 16 × 16", "low of seed 1 · 16 × 16"]
 
 
+def test_a_page_shows_what_is_painted(trained):
+    run = load_run(trained)
+
+    def shown(request):
+        (page,) = pages(run, [request])
+        return np.asarray(Image.open(io.BytesIO(page.extras.image.data))).astype(int)
+
+    end, walked = shown(Request(9, "high")), shown(Request(0, "high", 9, 1.0))
+    assert np.abs(walked - end).max() <= 1
+    assert (shown(Request(0, "high", 9, 0.5)) != end).any()
+
+
+def test_there_is_no_page_of_a_class_that_the_run_does_not_know(trained):
+    run = load_run(trained)
+    titles = [page.title for page in pages(run, [Request(0, "middle"), Request(1, "low")])]
+    assert titles == ["low of seed 1 · 16 × 16"]
+    with pytest.raises(InputError, match=r"must be one that the run knows \(high, low\), got middle"):
+        pages(run, [Request(0, "middle")])
+
+
 def test_a_class_that_training_lacks_is_told_before_training(data, tmp_path, capsys):
     folder = shutil.copytree(data, tmp_path / "data")
     (folder / "test" / "high").rename(folder / "test" / "hihg")
     assert train(folder, tmp_path / "run") == 2
     assert "the class must be in training too, hihg is not (6 pictures here)." in capsys.readouterr().err
+    assert main(["check", "paint", "--data", str(folder)]) == 2
     assert train(folder, tmp_path / "run", "--model.classes", "no", epochs=1) == 0
+    assert main(["check", "paint", "--data", str(folder), "--model.classes", "no"]) == 0
 
 
 def test_what_is_to_be_measured_by_is_looked_for_before_training(data, tmp_path, capsys):

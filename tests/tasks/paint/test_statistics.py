@@ -75,6 +75,19 @@ def test_pictures_of_one_sample_are_at_no_distance():
     }
 
 
+def test_diversity_is_left_out_where_real_pictures_are_all_alike():
+    network, pictures = network_of(), noise(8, 0, 1, 4, 4)
+    found = likeness(network, reference_of(network, pictures[:1] * 8), pictures)
+    assert "diversity_percent" not in found
+    assert "random_kid" in found
+
+
+def test_a_picture_of_each_class_is_enough_to_compare():
+    network = network_of()
+    reference, made = reference_of(network, noise(4, 0, 1, 4, 4)), noise(4, 1, 1, 4, 4)
+    assert likeness(network, reference, made, list("abcd")) == likeness(network, reference, made)
+
+
 def test_pieces_of_any_size_give_the_same_moments(monkeypatch):
     pictures = noise(50, 0, 1, 4, 4)
     whole = Reference.of(network_of(), iter(pictures))

@@ -1,11 +1,13 @@
 """Pictures brought to one size."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from regard.data.pictures import Picture
+from regard.data.pictures import Picture, read_any_pictures
 from regard.data.pictures.stores import Folder
 from regard.models.options import ViewOptions
 from regard.tasks.pictures import views as module
@@ -51,12 +53,21 @@ def test_grey_and_colour_become_one_another(tmp_path, shape, channels):
 
 def test_what_is_left_open_is_as_the_pictures_are(tmp_path):
     shapes = [(30, 40), (50, 32), (36, 36)]
-    pictures = [picture_of(tmp_path, ramp(*shape), f"{n}.png") for n, shape in enumerate(shapes)]
+    for number, shape in enumerate(shapes):
+        picture_of(tmp_path, ramp(*shape), f"{number}.png")
+    pictures, _ = read_any_pictures(tmp_path)
     assert Viewer.fit(pictures, ViewOptions()) == Viewer(32, 1, 0.9)
     assert Viewer.fit(pictures, ViewOptions(size=20, channels=3)) == Viewer(20, 3, 0.9)
-    colour = picture_of(tmp_path, np.zeros((400, 500, 3), np.uint8), "big.png")
+    picture_of(tmp_path, np.zeros((400, 500, 3), np.uint8), "big.png")
+    *_, colour = read_any_pictures(tmp_path)[0]
     assert Viewer.fit([*pictures, colour], ViewOptions()).channels == 3
     assert Viewer.fit([colour], ViewOptions()).size == 224
+
+
+def test_what_is_left_open_is_as_all_pictures_are():
+    small = [Picture(Folder(Path("none")), str(number), size=(9, 8), channels=1) for number in range(100)]
+    large = [Picture(Folder(Path("none")), str(number), size=(50, 40), channels=3) for number in range(101)]
+    assert Viewer.fit(small + large, ViewOptions()) == Viewer(40, 3, 0.9)
 
 
 def test_beyond_the_memory_pictures_are_decoded_anew(tmp_path, monkeypatch):

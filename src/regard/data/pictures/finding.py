@@ -8,7 +8,7 @@ from regard.data.files import SPLITS, Files, find_files
 from regard.data.pictures.formats import reader_of
 from regard.data.pictures.parquet import is_later_shard
 from regard.data.pictures.tables import is_table
-from regard.data.pictures.trees import has_classes, has_pictures
+from regard.data.pictures.trees import has_classes, has_pictures, is_tree, read
 from regard.data.stream import existing, told
 from regard.errors import InputError
 
@@ -20,13 +20,13 @@ def find_pictures(folder: str | Path | None, given: dict[str, str | None], *, is
 
     A name begins with that of the part, and no letter follows: val/, train_1000.zip, t10k-images-idx3-ubyte.gz. A table beside
     a folder of the same name is meant. A folder without parts but with folders of pictures is all for training; where classes
-    are not needed (`is_labelled` false), any with pictures is, and an archive or another file of them.
+    are not needed (`is_labelled` false), any with pictures is, and an archive of one part or another file of them.
     """
     found = {split: _named(Path(path)) for split, path in given.items() if path}
     for split, paths in ({} if folder is None else _inside(Path(folder))).items():
         found.setdefault(split, _the_one(paths, split, folder))
     if not found and folder is not None and _is_train(Path(folder), is_labelled):
-        return Files(train=Path(folder))
+        return Files(train=_one_part(Path(folder)))
     if not found and folder is not None and Path(folder).is_dir():
         alone = "a folder for each class with pictures in it" if is_labelled else "pictures"
         what = f"it must hold train, dev or test (folders, archives, tables), or {alone}"
@@ -39,6 +39,18 @@ def _is_train(path: Path, is_labelled: bool) -> bool:
     if is_labelled:
         return path.is_dir() and has_classes(path)
     return has_pictures(path) if path.is_dir() else path.is_file() and reader_of(path) is not None
+
+
+def _one_part(path: Path) -> Path:
+    """The same; several parts in an archive would be taken for classes."""
+    if path.is_dir() or not is_tree(path):
+        return path
+    labels = sorted({picture.label or "" for picture in read(path, is_labelled=True)[0]})
+    parts = {label: split for label in labels if (split := _split_of(Path(label)))}
+    if len(set(parts.values())) > 1:
+        advice = "Unpack it, or pack each by itself and name them with --train, --dev and --test."
+        raise InputError(f"it must hold one part, got {', '.join(parts)}. {advice}", file=path)
+    return path
 
 
 def _named(path: Path) -> Path:

@@ -82,6 +82,7 @@ class Gan(Painter):
     def settle(self, batches: Iterable[Batch]) -> None:
         """Means and variances of the generator's maps over these batches of noise, for weights that are a running mean.
 
+        Each counts alike, and variances are those within batches: they should be of one size, with all classes in each.
         Those that were averaged with the weights belong to other weights. Standing statistics: Brock et al. 2019,
         arXiv:1809.11096, section 4.1.
         """

@@ -108,7 +108,7 @@ class Painter(Model):
         """A picture from each noise, and what there is to say of each picture."""
         classes = batch.get("classes")
         judged = self.judge(batch["pixels"], classes) if "pixels" in batch else []
-        painted = list(self._painted(batch).float()) if "noise" in batch else []
+        painted = list(self.painted(batch).float()) if "noise" in batch else []
         if not judged:
             return [Painted(picture) for picture in painted]
         pictures = painted or [None] * len(judged)
@@ -119,9 +119,10 @@ class Painter(Model):
 
     def estimate(self, batch: Batch) -> list[Painted]:
         """Pictures alone."""
-        return [Painted(picture) for picture in self._painted(batch).float()]
+        return [Painted(picture) for picture in self.painted(batch).float()]
 
-    def _painted(self, batch: Batch) -> Pixels:
+    def painted(self, batch: Batch) -> Pixels:
+        """A picture from each noise, or on the way to another."""
         return self.walk(batch) if "to" in batch else self.paint(batch["noise"], batch.get("classes"))
 
 

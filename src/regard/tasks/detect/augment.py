@@ -26,7 +26,10 @@ def augmented(samples: Sequence[Sample], options: SceneAugmentOptions) -> list[S
     """Each moved and coloured, some replaced by four of them in one."""
     moved = [_coloured(_moved(sample, options), options.colour) for sample in samples]
     is_mosaic = torch.rand(len(samples)) < options.mosaic
-    return [mosaic(_four(moved, place)) if is_mosaic[place] else one for place, one in enumerate(moved)]
+    return [
+        mosaic(_four(moved, place)) if is_mosaic[place] and min(one.pixels.shape[1:]) > 1 else one
+        for place, one in enumerate(moved)
+    ]
 
 
 def _four(samples: Sequence[Sample], first: int) -> list[Sample]:
@@ -77,7 +80,7 @@ def _visible(sample: Sample) -> Sample:
 
 
 def mosaic(samples: Sequence[Sample]) -> Sample:
-    """Four pictures side by side in the place of the first."""
+    """Four pictures side by side in the place of the first, which has two pixels or more in each direction."""
     _, height, width = samples[0].pixels.shape
     rows, columns = (height // 2, height - height // 2), (width // 2, width - width // 2)
     pixels, boxes = torch.empty_like(samples[0].pixels), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from regard.data.pictures import pixels
 from regard.tasks.detect.detection import Detection
 from regard.tasks.detect.scenes import SceneView
-from regard.tasks.folder import unused
+from regard.tasks.folder import unused, write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,10 +42,9 @@ LINE, LETTERS = 1 / 250, 1 / 35
 def draw(view: SceneView, boxes: Sequence[dict[str, Any]], folder: Path) -> None:
     """A PNG in `folder`, named like the picture; of boxes as they are written."""
     name = PurePosixPath(view.picture.name.replace("\\", "/").replace(":", "-")).name
-    path = unused(folder, Path(name).stem, ".png")
-    part = path.with_name(f".{path.name}.part")
-    drawn(pixels(view.picture), [Detection(**box) for box in boxes]).save(part, "PNG")
-    part.replace(path)
+    content = io.BytesIO()
+    drawn(pixels(view.picture), [Detection(**box) for box in boxes]).save(content, "PNG")
+    write(unused(folder, Path(name).stem, ".png"), content.getvalue())
 
 
 def drawn(values: Any, found: Sequence[Detection]) -> Image.Image:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from regard.data.boxes import Scene, check_scenes, describe_scenes, find_scenes, read_scenes
 from regard.data.files import Files
 from regard.data.findings import Finding
+from regard.data.pictures.stores import ARCHIVES
 from regard.metrics.boxes import best_threshold, score_boxes
 from regard.models.options import DetectorOptions, FindingOptions, SceneAugmentOptions, SceneOptions
 from regard.tasks.pictures.scored import scored_part
@@ -65,7 +66,7 @@ class Detect(Task):
         return find_scenes(folder, given)
 
     def scored(self, given: str) -> Path:
-        return scored_part(self.files, given, (".zip", ".tar", ".tar.gz", ".tgz"))
+        return scored_part(self.files, given, ARCHIVES)
 
     def read(self, path: Path) -> tuple[list[Scene], list[Finding]]:
         return read_scenes(path)
@@ -96,8 +97,7 @@ class Detect(Task):
         return build_detector(self.model, DetectorSizes(len(encoder.names)))
 
     def load_pretrained(self, model: Any) -> None:
-        if self.model.backbone.weights:
-            model.load_pretrained()
+        model.load_pretrained()
 
     def tuned(self, run: Any, train: "Sequence[SceneView]", dev: "Sequence[SceneView]") -> None:
         found = [one.all for one in run.predict(dev)]

@@ -71,11 +71,15 @@ class PaintEncoder:
     def error_of(self, request: Request) -> str:
         """Why a request cannot be met."""
         known = ", ".join(self.classes)
-        if request.error or not self.classes or request.label in self.classes:
+        if request.error or request.label in self.classes:
             return request.error
-        if request.label is not None:
+        if request.label is not None and self.classes:
             return f"the class must be one that the run knows ({known}), got {request.label}."
-        return "" if request.view is None else f"to judge it, it must be in a folder named like its class ({known})."
+        if request.label is not None:
+            return f"this run paints without classes, got {request.label}. Leave the class out."
+        if request.view is not None and self.classes:
+            return f"to judge it, it must be in a folder named like its class ({known})."
+        return ""
 
     def noise_of(self, seed: int) -> Float[Tensor, " d_latent"]:
         """What a picture is painted from: the same from the same seed."""

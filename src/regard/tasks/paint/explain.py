@@ -28,10 +28,11 @@ HOW = (
 
 
 def pages(run: Run, requests: Sequence[Request]) -> list[Picture]:
-    """A page of each picture and of each size of its maps. Raises InputError where no picture could be read."""
-    if requests and all(request.error for request in requests):
-        raise InputError(requests[0].error, file=requests[0].name)
-    return [page for request in requests if not request.error for page in _pages(run, request)]
+    """A page of each picture and of each size of its maps. Raises InputError where no request can be met."""
+    errors = [cast(PaintEncoder, run.encoder).error_of(request) for request in requests]
+    if errors and all(errors):
+        raise InputError(errors[0], file=requests[0].name)
+    return [page for request, error in zip(requests, errors, strict=True) if not error for page in _pages(run, request)]
 
 
 def _pages(run: Run, request: Request) -> Iterator[Picture]:
@@ -52,9 +53,8 @@ def _pages(run: Run, request: Request) -> Iterator[Picture]:
 
 def _seen(model: Painter, batch: dict[str, Tensor]) -> Tensor:
     """The picture, painted if there is none, and looked at as a real one is."""
-    classes = batch.get("classes")
-    pixels = batch["pixels"] if "pixels" in batch else model.paint(batch["noise"], classes)
-    model.observe(pixels, classes)
+    pixels = batch["pixels"] if "pixels" in batch else model.painted(batch)
+    model.observe(pixels, batch.get("classes"))
     return pixels
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from regard.errors import InputError
 from regard.models.options import FeatureOptions
-from regard.tasks.folder import create
 from regard.tasks.paint.features import feature_network
 from regard.tasks.paint.painting import Painting
 from regard.tasks.paint.request import Request
@@ -34,10 +34,12 @@ class Originals:
 
 
 def prepared(options: FeatureOptions) -> None:
-    """Raise InputError where the network or a file of statistics cannot be used."""
-    network = feature_network(options.network)
-    if Path(options.reference).is_file():
-        Reference.load(Path(options.reference), network)
+    """Raise InputError where the network, or a file or a folder of statistics, cannot be used."""
+    network, path = feature_network(options.network), Path(options.reference)
+    if path.is_file():
+        Reference.load(path, network)
+    elif options.reference:
+        _made(path)
 
 
 def scores(options: FeatureOptions, requests: Sequence[Request], paintings: Sequence[Painting]) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def scores(options: FeatureOptions, requests: Sequence[Request], paintings: Sequ
     made = [painting.picture for painting in paintings if painting.picture is not None]
     reference = _reference(options.network, options.reference, Originals.of(requests))
     is_file = Path(options.reference).is_file()
-    labels = None if is_file else [painting.label or "" for painting in paintings]
+    labels = [] if is_file else [painting.label or "" for painting in paintings]
     found = likeness(feature_network(options.network), reference, made, labels)
     bits = [painting.bits_per_dimension for painting in paintings if painting.bits_per_dimension is not None]
     return found | ({"bits_per_dimension": sum(bits) / len(bits)} if bits else {})
@@ -64,10 +66,20 @@ def _reference(network: str, path: str, originals: Originals) -> Reference:
 
 def _place(path: str, network: str, originals: Originals) -> str:
     """The file that is named; in a folder, one for each network and set of pictures."""
-    folder = Path(path)
-    if not path or folder.is_file():
+    if not path or Path(path).is_file():
         return path
+    digest = blake2b(repr((network, originals.digests)).encode(), digest_size=8).hexdigest()
+    return str(_made(Path(path)) / f"{digest}.safetensors")
+
+
+def _made(folder: Path) -> Path:
+    """A folder for statistics, new if need be; InputError where nothing can be kept in it."""
     if folder.suffix and not folder.is_dir():
         raise InputError("statistics must be a file that exists, or a folder to keep them in.", file=folder)
-    digest = blake2b(repr((network, originals.digests)).encode(), digest_size=8).hexdigest()
-    return str(create(folder, "") / f"{digest}.safetensors")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        message = f"statistics cannot be kept there: {error.strerror}. Name another folder with --features.reference."
+        raise InputError(message, file=folder) from None

@@ -86,11 +86,12 @@ def reference_of(network: FeatureNetwork, pictures: Iterable[Bytes], path: str =
 
 
 def likeness(
-    network: FeatureNetwork, reference: Reference, made: Iterable[Bytes], labels: Sequence[str] | None = None
+    network: FeatureNetwork, reference: Reference, made: Iterable[Bytes], labels: Sequence[str] = ()
 ) -> dict[str, Any]:
     """How like real pictures the made ones are: the distances, lower is better, and shares in per cent.
 
-    With `labels`, the classes of both, one by one, diversity is that within classes; not where rows were left out.
+    With `labels`, the classes of both, one by one, diversity is that within classes; not where rows were left out. It is left
+    out where real pictures are all alike.
     The Fréchet distance is biased upwards the more the fewer pictures there are: only those of like numbers compare.
     """
     sample, prefix = Reference.of(network, made), network.prefix
@@ -99,8 +100,9 @@ def likeness(
         kernel = kernel_distance(reference.rows, sample.rows)
         found |= {f"{prefix}kid": kernel.mean, f"{prefix}kid_error": kernel.error}
         found |= precision_recall(reference.rows, sample.rows)._asdict()
-        is_paired = labels is not None and len(labels) == len(reference.rows) == len(sample.rows)
-        found["diversity_percent"] = diversity(reference.rows, sample.rows, labels if is_paired else None)
+        is_paired = len(labels) == len(reference.rows) == len(sample.rows)
+        share = diversity(reference.rows, sample.rows, labels if is_paired else ())
+        found |= {} if share is None else {"diversity_percent": share}
     counts = {"num_samples": sample.moments.count, "num_reference": reference.moments.count}
     return {**found, "features": network.name, **{name: count for name, count in counts.items() if count}}
 

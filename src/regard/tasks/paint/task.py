@@ -11,6 +11,7 @@ from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.hub import folder_from_hub, is_data_set
 from regard.data.pictures import Picture, describe_pictures, find_pictures, names_pictures, read_any_pictures
+from regard.data.pictures.stores import ARCHIVES
 from regard.data.splitting import evenly
 from regard.models.options import COUNT, FeatureOptions, PainterOptions, PaintViewOptions, require
 from regard.tasks.paint.checks import check_paintings
@@ -48,6 +49,7 @@ class Paint(Task):
     unit: ClassVar[str] = "pictures"
     reads: ClassVar[Literal["text", "pictures"]] = "pictures"
     at_once: ClassVar[int] = 64
+    when_reading: ClassVar[tuple[str, ...]] = ("model",)
     when_predicting: ClassVar[tuple[str, ...]] = ("features",)
     is_line_by_line: ClassVar[bool] = True
 
@@ -90,7 +92,7 @@ class Paint(Task):
         return find_pictures(folder, given, is_labelled=False)
 
     def scored(self, given: str) -> Path:
-        return scored_part(self.files, given)
+        return scored_part(self.files, given, ARCHIVES)
 
     def read(self, path: Path) -> tuple[list[Picture], list[Finding]]:
         return read_any_pictures(path)

@@ -29,7 +29,6 @@ LONG = 2.0
 """Sides of a photo are at most so unlike; of a longer one the middle is kept."""
 MOST_BYTES = 4 * 2**30
 """Of pictures that are kept in memory while training; others are decoded again each time."""
-NUM_SAMPLED = 64
 NUM_THREADS = 4
 
 
@@ -62,12 +61,10 @@ class Viewer:
 
     @classmethod
     def fit(cls, pictures: Sequence[Picture], options: ViewOptions) -> Viewer:
-        """What the options leave open is as the pictures are: the median of their shorter sides, and grey if all are."""
-        step = max(1, len(pictures) // NUM_SAMPLED)
-        sample = [pixels(picture).shape for picture in pictures[::step][:NUM_SAMPLED]]
-        shorter = sorted(min(shape[:2]) for shape in sample)
+        """What the options leave open is as the pictures that were read are: median of shorter sides, grey if all are."""
+        shorter = sorted(min(picture.size) for picture in pictures if picture.size)
         size = options.size or min(LARGEST, shorter[len(shorter) // 2])
-        return cls(size, options.channels or max(shape[2] for shape in sample), options.seen)
+        return cls(size, options.channels or max(picture.channels or 1 for picture in pictures), options.seen)
 
     def view(self, picture: Picture, *, is_training: bool = False) -> UInt8[Tensor, "channels height width"]:
         """Its pixels: size × size, or with room to cut from while training. Raises InputError that names the picture."""
