@@ -528,7 +528,10 @@ def test_only_learned_tables_are_saved(position):
         (lambda: Sinusoidal(5), "d_model must be even, a sine to each cosine, got 5"),
         (lambda: Sinusoidal(4).embed(embeddings(3)), "for embeddings of 4 channels, got 8"),
         (lambda: Learned(0, 4), "d_model and max_length must be at least 1, got 0 and 4"),
-        (lambda: Learned(8, 4).embed(embeddings(3), start=2), "go from 0 to 3, got 2 to 4: shorten the input or train"),
+        (
+            lambda: Learned(8, 4).embed(embeddings(3), start=2),
+            "go from 0 to 3, got 2 to 4: shorten the input, make them with a larger",
+        ),
         (lambda: Learned(8, 4).embed(embeddings(3), start=-1), "go from 0 to 3, got -1 to 1"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from regard.metrics.translation import score_translations
+from regard.metrics.translation import bleu, score_translations
 
 REFERENCES = ["Ein Hund läuft durch den Park.", "Zwei Männer stehen am Herd und bereiten Essen zu."]
 
@@ -27,6 +27,33 @@ def test_the_figures_are_those_of_the_reference():
     assert score["bleu_percent"] == pytest.approx(25.58, abs=0.01)
     assert score["chrf_percent"] == pytest.approx(52.01, abs=0.01)
     assert score["ter_percent"] == pytest.approx(46.67, abs=0.01)
+
+
+@pytest.mark.parametrize("language", ["de", "zh"])
+def test_bleu_alone_is_the_same(language):
+    given = ["Ein Hund rennt durch den Park.", "Zwei Männer kochen am Herd."], REFERENCES, language
+    assert bleu(*given) == score_translations(*given)["bleu_percent"] > 0
+    assert bleu([], [], language) == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer", "said", "reference"),
+    [
+        ("zh", "zh", "一只狗在公园里跑。", "一只小狗在公园里跑步。"),
+        ("ja", "char", "犬が公園を走る。", "犬が公園の中を走る。"),
+        ("tha", "char", "สุนัขวิ่งในสวน", "สุนัขวิ่งเล่นในสวน"),
+    ],
+    ids=["zh", "ja", "tha"],
+)
+def test_words_without_spaces_between_them_are_found_in_one_another(language, tokenizer, said, reference):
+    assert score_translations([said], [reference])["bleu_percent"] == 0
+    score = score_translations([said], [reference], language)
+    assert 40 < score["bleu_percent"] < 90
+    assert f"|tok:{tokenizer}|" in score["signature"]
+
+
+def test_languages_with_spaces_are_cut_as_everyone_cuts_them():
+    assert "|tok:13a|" in score_translations(REFERENCES, REFERENCES, "de")["signature"]
 
 
 def test_nothing_scores_nothing():

@@ -95,6 +95,12 @@ def test_a_full_context_starts_again_behind_its_last_half():
         torch.testing.assert_close(found[:, t], expected, atol=1e-9, rtol=1e-9)
 
 
+def test_learned_positions_are_as_many_as_the_context_has():
+    model = made(position="learned", context=600)
+    assert full(model, tokens_of(1, 600)).shape == (1, 600, NUM_TOKENS)
+    assert len(made(position="learned", context=8).body.position.table) == 512
+
+
 def test_of_a_prompt_longer_than_the_context_its_end_is_read():
     model, tokens = made(context=8), tokens_of(1, 21)
     found = model.begin().advance(tokens)
@@ -233,6 +239,13 @@ def test_repetition_is_penalised_within_the_context(context, prompt, num_written
     assert list(model.write(prompt)) == written
 
 
+def test_the_end_that_a_text_begins_behind_is_no_repetition():
+    language = Language(NUM_TOKENS, CONTEXT, end=3)
+    model = made(language=language, sampling=WritingOptions(max_tokens=1, temperature=0.0, repetition_penalty=5.0))
+    model.scores = lambda states: torch.tensor([[0.0, 0.0, 0.0, 1.0, 0.0, 0.5, *[0.0] * 5]])
+    assert list(model.write([3, 4])) == []
+
+
 def test_hidden_weights_are_drawn_anew_and_only_while_training():
     torch.manual_seed(0)
     layer, x = WeightDropLSTM(4, 0.5), torch.randn(2, 5, 4)
@@ -263,3 +276,5 @@ def test_options_that_cannot_be_are_told():
         LanguageOptions(dropout=2.0)
     with pytest.raises(InputError, match=r"top_p must be from 1e-06 to 1, got 3.0"):
         WritingOptions(top_p=3.0)
+    with pytest.raises(InputError, match=r"dropout must be from 0 to 0.999, got nan"):
+        LanguageOptions(dropout=math.nan)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from regard.errors import InputError
 from regard.models.options import SamplingOptions
 from regard.models.sampling import block_repetition, draw, narrowed
 
@@ -44,6 +45,22 @@ def test_temperature_nothing_takes_the_most_probable_and_a_seed_repeats():
         draw(SCORES.expand(50, -1), [[]] * 50, SamplingOptions(), torch.Generator().manual_seed(4)) for _ in range(2)
     )
     assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("temperature", [1e-40, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_scores_cannot_be_divided_by_is_told(temperature):
+    with pytest.raises(InputError, match=r"temperature must be 0, or from 0\.0001 to 10000, got"):
+        SamplingOptions(temperature)
+
+
+def test_at_the_least_temperature_the_most_probable_token_is_drawn():
+    assert draw(SCORES * 1e3, [[]], SamplingOptions(1e-4)).tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", [-1, 20_000_000_000_000])
+def test_a_seed_is_what_generators_take(seed):
+    with pytest.raises(InputError, match=f"seed must be from 0 to 4294967295, got {seed}"):
+        SamplingOptions(seed=seed)
 
 
 def test_a_penalty_makes_what_was_written_less_probable():

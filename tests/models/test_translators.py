@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from regard.attention.positions import Learned
 from regard.catalog import MECHANISMS
 from regard.lens.watch import watch
 from regard.models.options import SearchOptions, TranslatorOptions
@@ -125,6 +126,45 @@ def test_every_gradient_is_finite_and_every_parameter_has_one(model):
     model.loss(batch()).backward()
     assert all(one.grad is not None and one.grad.isfinite().all() for one in model.parameters())
     model.zero_grad()
+
+
+def test_learned_positions_are_as_many_as_a_text_and_its_translation_need():
+    model = TransformerTranslator(Sizes(20, 20, True, 600), TranslatorOptions(**SMALL, position="learned"), SearchOptions())
+    assert (len(model.encoder.position.table), len(model.decoder.position.table)) == (600, 1200)
+    given = {name: torch.full((1, 600), 4) for name in ("source", "inputs")} | {"lengths": torch.tensor([600])}
+    assert model(given).isfinite().all()
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_translation_ends_where_learned_positions_end(beam):
+    model, given = build(position="learned"), batch()
+    model.search, model.bias.data[model.signs.end] = SearchOptions(beam, max_ratio=100.0), -1e9
+    model.decoder.position = Learned(16, 12).double()
+    given["begun"] = torch.tensor([[2, 5, 6], [2, 0, 0], [2, 9, 0], [2, 5, 6]])
+    for found in (model.predict(given), model.estimate(given)):
+        assert [len(one[0].tokens) for one in found] == [10, 12, 11, 10]
+
+
+@pytest.mark.parametrize("case", ["recurrent", "fed", "coverage", "both"])
+def test_what_is_hidden_is_hidden_at_every_step(case):
+    model, joined = build(**CASES[case], dropout=0.5).train(), []
+    model.join.register_forward_pre_hook(lambda module, inputs: joined.append(inputs[0][..., : SMALL["d_model"]]))
+    for found in (model.states(batch()), torch.cat(joined, 1)):
+        is_hidden = found == 0
+        assert torch.equal(is_hidden, is_hidden[:, :1].expand_as(is_hidden))
+        assert 0.2 < is_hidden.double().mean() < 0.8
+
+
+def test_with_coverage_keys_are_scored_once_a_step_and_the_lens_sees_each():
+    model, given = build(**CASES["coverage"], dropout=0.0), batch()
+    score, keys = model.attention.score, []
+    model.attention.score = lambda query, key: keys.append(key) or score(query, key)
+    whole = model(given)
+    assert len(keys) == given["inputs"].shape[1]
+    with watch(model.train()) as lens:
+        watched = model(given)
+    assert len(lens.layers) == given["inputs"].shape[1]
+    torch.testing.assert_close(whole, watched)
 
 
 def test_languages_with_tokens_of_their_own_have_tables_of_their_own():

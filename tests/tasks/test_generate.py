@@ -7,11 +7,12 @@ import random
 import pytest
 import torch
 
+from regard.commands.score import predict
 from regard.data.batching import Batches
 from regard.data.corpus import passages_of
 from regard.errors import InputError
 from regard.models.options import LanguageOptions, TextOptions, WritingOptions
-from regard.tasks.folder import Run
+from regard.tasks.folder import Run, load_run, save_start, save_weights
 from regard.tasks.generate.prompt import Prompt, read_prompts
 from regard.tasks.generate.running import RunningText, Speller
 from regard.tasks.generate.streaming import Gate, stream
@@ -195,6 +196,33 @@ def test_what_is_streamed_is_what_is_predicted(tmp_path, kind, sampling):
     assert not any(stop in text for stop in sampling.get("stop", ()) for text in predicted)
     assert predicted == run.predict(prompts)
     assert run.predict(prompts[::-1]) == predicted[::-1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    run, _ = run_of(tmp_path, sampling={"max_tokens": 3, "temperature": 0.0})
+    (tmp_path / "run").mkdir()
+    save_start(tmp_path / "run", run, {"seed": 0})
+    save_weights(tmp_path / "run", run.model)
+    return tmp_path / "run"
+
+
+def test_a_line_that_is_no_prompt_is_told_and_nothing_is_written_of_it(folder, capsys):
+    given = folder / "input.jsonl"
+    given.write_text('{"prompt": "to be"}\n{"x": 1}\n{"prompt": "not"}\n')
+    result = predict([str(folder), "--input", str(given), "--stream"])
+    said = capsys.readouterr()
+    assert result == {"task": "generate", "num_predictions": 2, "num_left_out": 1}
+    assert said.out.count("\n\n") == 2
+    assert 'input.jsonl:2: a line must have a "prompt", which is the text to go on from. It is left out.' in said.err
+    run = load_run(folder)
+    assert len(run.task.explain(run.encoder, run.model, read_prompts(given.read_text().splitlines()))) == 2
+
+
+@pytest.mark.parametrize("option", [["--n-best", "2"], ["--align"], ["--draw", "x"]], ids=str)
+def test_what_is_streamed_is_the_text_alone(folder, option):
+    with pytest.raises(InputError, match=f"--stream writes the text alone: leave out {option[0]}, or --stream"):
+        predict([str(folder), "--input", "-", "--stream", *option])
 
 
 def test_a_stop_ends_the_writing_itself(tmp_path):

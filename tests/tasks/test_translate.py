@@ -9,17 +9,18 @@ import torch
 
 from regard.commands.export import export as export_command
 from regard.commands.score import predict
-from regard.data.pairs import Pair
+from regard.data.pairs import Languages, Pair
 from regard.data.pairs.pharaoh import parse_pharaoh
 from regard.data.stream import CHUNK_LINES
 from regard.errors import InputError
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
+from regard.models.search import Hypothesis
 from regard.tasks.folder import Run, load_run, save_start, save_weights
 from regard.tasks.source import read_examples
-from regard.tasks.translate.alignment import alignments, by_words, links
+from regard.tasks.translate.alignment import _words, alignments, by_words, links
 from regard.tasks.translate.ctranslate2 import export
 from regard.tasks.translate.inputs import read_lines
-from regard.tasks.translate.task import Translate
+from regard.tasks.translate.task import Translate, Translation
 from regard.viewer.report import render
 
 NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "green": "grüne", "apples": "Äpfel", "trees": "Bäume"}
@@ -87,6 +88,15 @@ def test_readings_are_ranked_and_the_first_is_the_translation(run):
     assert record["readings"][0]["translation"] == record["translation"]
     scores = [one["score"] for one in record["readings"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_text_found_in_two_ways_is_one_reading(transformer):
+    encoder, whole = transformer.encoder, transformer.encoder.target.encode(["eins"])[0]
+    letters = [encoder.target.tokenizer.token_to_id(letter) for letter in "Ġeins"]
+    raw = [Hypothesis(tokens, score, score) for tokens, score in ((whole, -1.0), (letters, -2.0), ([], -3.0))]
+    assert whole != letters
+    readings = transformer.task.decode_ranked(encoder, Pair("one"), raw)["readings"]
+    assert readings == [{"translation": "eins", "score": -1.0}, {"translation": "", "score": -3.0}]
 
 
 def test_nothing_is_translated_into_nothing(run):
@@ -210,11 +220,26 @@ def test_a_run_remembers_its_direction(tmp_path):
         settled.read(tmp_path / "x_en_de" / "train.de")
 
 
+def test_a_score_cuts_text_as_the_language_needs_it():
+    task = Translate(languages=Languages("en", "zh_Hans"))
+    score = task.score([Pair("a dog runs", "一只狗在跑步。")], [Translation(("一只狗在跑。",))])
+    assert score["bleu_percent"] > 30
+    assert "|tok:zh|" in score["signature"]
+
+
 def test_words_are_aligned_where_they_are_the_tokens():
     task = Translate(text=PairOptions(tokens="words"), model=KINDS["recurrent"])
     encoder = task.fit_encoder(PAIRS)
     (weights,) = alignments(Run(task, encoder, task.build(encoder).eval()), PAIRS[2:3])
     assert weights.shape == (len(PAIRS[2].target.split()), len(PAIRS[2].source.split()))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "places"), [("words", [[0], [1], [2]]), ("characters", [[0, 1, 2], [4, 5], [7, 8, 9, 10, 11]])]
+)
+def test_an_unknown_word_is_a_word_that_can_be_aligned_to(tokens, places):
+    encoder = Translate(text=PairOptions(tokens=tokens)).fit_encoder(PAIRS)
+    assert _words(torch.tensor(encoder.source_tokens("two ωω trees")), encoder.source) == places
 
 
 def test_the_worst_translations_are_shown_first(run):
@@ -237,6 +262,11 @@ def test_a_text_that_is_too_long_is_shortened_and_that_is_told(capsys):
     records = list(map(task.to_json, examples, run.predict(examples)))
     assert records[0]["is_shortened"]
     assert "is_shortened" not in records[1]
+
+
+def test_learned_positions_go_by_the_longest_text():
+    task = Translate(text=replace(TEXT, max_tokens=600), model=replace(KINDS["transformer"], position="learned"))
+    assert task.build(task.fit_encoder(PAIRS)).max_length == 1200
 
 
 def test_a_run_comes_back_from_its_folder(folder, transformer):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from regard.commands.options import parser_of, say
 from regard.data.stream import is_file
+from regard.errors import InputError
 
 DATA = (
     "a file, a folder with a test part, class folders or an archive of pictures, "
@@ -83,9 +85,9 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     made = parser.instantiate(options)
     run = load_run(options.run, chosen={name: made[name] for name in chosen})
     if options.stream:
-        return _stream(run, options.input)
+        return _stream(run, options)
     if options.draw:
-        Path(options.draw).mkdir(parents=True, exist_ok=True)
+        _make(Path(options.draw))
     encode, count, num_left_out = json.JSONEncoder(ensure_ascii=False).encode, 0, 0
     quiet = Progress(run.task.unit, is_quiet=options.json)
     with run.on_fastest(), run.task.opened(run.encoder, options.input) as source, quiet as progress:
@@ -94,7 +96,7 @@ def predict(arguments: list[str]) -> dict[str, Any]:
             for example, record in zip(examples, results, strict=True):
                 if "error" in record:
                     num_left_out += 1
-                    print(f"error: {source.place_of(example)}: {record['error']} It is left out.", file=sys.stderr)
+                    _tell_left_out(source, example, record["error"])
                 elif options.draw:
                     run.task.draw(example, record, Path(options.draw))
             count += len(examples)
@@ -102,17 +104,34 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     return {"task": run.task.name, "num_predictions": count - num_left_out, "num_left_out": num_left_out}
 
 
-def _stream(run: Any, source: str) -> dict[str, Any]:
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"--draw must name a folder that can be made and written: {error.strerror}. Name another."
+        raise InputError(message, file=folder) from None
+
+
+def _tell_left_out(source: Any, example: Any, error: str) -> None:
+    print(f"error: {source.place_of(example)}: {error} It is left out.", file=sys.stderr)
+
+
+def _stream(run: Any, options: Namespace) -> dict[str, Any]:
     """What is written of each example, as it comes, with an empty line behind it."""
-    count = 0
-    with run.task.opened(run.encoder, source) as given:
-        for examples in given:
-            for example in examples:
+    if beside := next((name for name in ("n_best", "align", "draw") if options[name]), None):
+        raise InputError(f"--stream writes the text alone: leave out --{beside.replace('_', '-')}, or --stream.")
+    count, num_left_out = 0, 0
+    with run.task.opened(run.encoder, options.input) as source:
+        for example in chain.from_iterable(source):
+            count += 1
+            if error := getattr(example, "error", ""):
+                num_left_out += 1
+                _tell_left_out(source, example, error)
+            else:
                 for text in run.task.stream(run, example):
                     print(text, end="", flush=True)
                 print("\n", flush=True)
-            count += len(examples)
-    return {"task": run.task.name, "num_predictions": count}
+    return {"task": run.task.name, "num_predictions": count - num_left_out, "num_left_out": num_left_out}
 
 
 def _options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from regard.commands.score import score_lines
 from regard.data.stream import is_file
 from regard.errors import InputError
 from regard.listing import RECIPES
+from regard.models.options import SEED, require
 
 
 def train(arguments: list[str]) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
 
 
 def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path) -> dict[str, Any]:
+    require(options, seed=SEED)
     made = parser.instantiate(options)
     names = [field.name for field in fields(task_kind)]
     task = task_kind(**{name: made[name] for name in names})

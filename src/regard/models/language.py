@@ -103,7 +103,8 @@ class LanguageModel(Model):
         lay_out_for_rows(self)
         options, language, device = self.sampling, self.language, self.embedding.weight.device
         writing, new, written = self.begin(), list(prompt), []  # type: Writing, list[int], list[int]
-        recent, generator = deque(prompt, language.context), torch.Generator().manual_seed(options.seed * 1_000_003 + place)
+        recent = deque((token for token in prompt if token != language.end), language.context)  # an end is no repetition
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + place)
         while len(written) < options.max_tokens and not language.is_over(written):
             with torch.autocast(device.type, enabled=False):
                 scores = writing.advance(torch.tensor([new], device=device)).float().cpu()

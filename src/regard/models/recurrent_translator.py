@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.overrides import has_torch_function
 
 from regard.attention.masks import Mask, padding
 from regard.attention.mechanism import Mechanism, mechanism_named
@@ -96,24 +97,31 @@ class RecurrentTranslator(Translator):
     ) -> tuple[Float[Tensor, "rows new d_embedding"], State]:
         """What each step sees and means; several rows a sentence stand side by side."""
         embedded = self.dropout(self.target(tokens))
+        kept = self._kept(embedded)
         if not self.is_stepwise:
-            return self._steps(embedded, source, state)
+            return self._steps(embedded, source, state, kept)
         found = []
         for step in embedded.split(1, 1):
-            states, state = self._steps(step, source, state)
+            states, state = self._steps(step, source, state, kept)
             found.append(states)
         return torch.cat(found, 1), state
 
-    def _steps(self, x: Tensor, source: Source, state: State) -> tuple[Tensor, State]:
+    def _kept(self, x: Tensor) -> list[Tensor]:
+        """What dropout leaves of each layer and of the states, drawn once for all steps."""
+        widths = *[self.bridge.in_features] * len(self.decoder), self.join.out_features
+        return [self.dropout(x.new_ones(len(x), 1, width)) for width in widths]
+
+    def _steps(self, x: Tensor, source: Source, state: State, kept: list[Tensor]) -> tuple[Tensor, State]:
         if self.is_fed:
             x = torch.cat([x, state.seen[:, None]], 2)
         layers = []
-        for layer, (h, c) in zip(self.decoder, state.layers, strict=True):
+        for layer, (h, c), left in zip(self.decoder, state.layers, kept[:-1], strict=True):
             x, (h, c) = layer(x, (h[None].contiguous(), c[None].contiguous()))
-            x = self.dropout(x)
+            x = x * left.to(x.dtype)
             layers.append((h[0], c[0]))
         context, covered = self._look(x, source, state.covered)
-        states = self.dropout(torch.tanh(self.join(torch.cat([x, context], 2))))
+        states = torch.tanh(self.join(torch.cat([x, context], 2)))
+        states = states * kept[-1].to(states.dtype)
         return states, replace(state, layers=tuple(layers), seen=states[:, -1], covered=covered)
 
     def _look(self, x: Tensor, source: Source, covered: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +136,9 @@ class RecurrentTranslator(Translator):
         memory = source.memory[:, None]
         key = memory + self.cover(covered[:, None, :, None])
         weights = self.attention.weights(x[:, None], key, source.mask)
-        return self.attention(x[:, None], key, memory, source.mask)[:, 0], covered + weights[:, 0].sum(1)
+        is_watched = has_torch_function((x, key, memory))  # then the lens has to see a call, though the weights are known
+        seen = self.attention(x[:, None], key, memory, source.mask) if is_watched else weights @ memory
+        return seen[:, 0], covered + weights[:, 0].sum(1)
 
     def begin(self, batch: Batch) -> Writing:
         return _Writing(self, self.read(batch))

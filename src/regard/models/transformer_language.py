@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from regard.attention.masks import causal, document, everything, window
+from regard.attention.positions.absolute import learned_for
 from regard.models.language import READ_AT_ONCE, Language, LanguageModel
 from regard.models.options import LanguageOptions, WritingOptions
 from regard.models.search import Writing
@@ -18,7 +19,9 @@ class TransformerLanguage(LanguageModel):
 
     def __init__(self, language: Language, options: LanguageOptions, sampling: WritingOptions) -> None:
         super().__init__(language, options.d_model, sampling, is_tied=options.is_tied)
-        self.body = Transformer(options.transformer, window(options.window) if options.window else causal)
+        mask = window(options.window) if options.window else causal
+        position = learned_for(options.position, options.d_model, language.context)
+        self.body = Transformer(options.transformer, mask, position=position)
         self.is_endless = options.is_endless
 
     def forward(

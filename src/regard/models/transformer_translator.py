@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from regard.attention.masks import causal, padding
+from regard.attention.positions.absolute import Learned, learned_for
 from regard.models.model import Batch
 from regard.models.options import SearchOptions, TranslatorOptions
 from regard.models.search import Writing
@@ -20,8 +21,16 @@ class TransformerTranslator(Translator):
     def __init__(self, sizes: Sizes, options: TranslatorOptions, search: SearchOptions) -> None:
         super().__init__(sizes, options.d_model, options.label_smoothing, search)
         self.scale = options.d_model**0.5
-        self.encoder = Transformer(options.transformer)
-        self.decoder = Transformer(options.transformer, causal, has_memory=True)
+        # By the usual ratio: that of `search` may be another each time the weights are loaded.
+        written = int(SearchOptions.max_ratio * sizes.max_tokens)
+        places = [learned_for(options.position, options.d_model, length) for length in (sizes.max_tokens, written)]
+        self.encoder = Transformer(options.transformer, position=places[0])
+        self.decoder = Transformer(options.transformer, causal, has_memory=True, position=places[1])
+
+    @property
+    def max_length(self) -> int | None:
+        position = self.decoder.position
+        return len(position.table) if isinstance(position, Learned) else None
 
     def read(self, batch: Batch) -> Float[Tensor, "batch length d_model"]:
         """States of the source."""

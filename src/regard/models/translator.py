@@ -42,6 +42,8 @@ class Sizes:
     source: int
     target: int
     is_shared: bool
+    max_tokens: int = 0
+    """Of a text that is read or learnt from."""
 
 
 class Translator(Model):
@@ -69,6 +71,11 @@ class Translator(Model):
         """Of the tokens that are read."""
         return self.target if self.own_source is None else self.own_source
 
+    @property
+    def max_length(self) -> int | None:
+        """Tokens that can stand before another, of what is written; None where there is no end."""
+        return None
+
     @abstractmethod
     def states(self, batch: Batch) -> Float[Tensor, "batch length d_embedding"]:
         """Of what was written up to each of `batch["inputs"]`."""
@@ -87,9 +94,10 @@ class Translator(Model):
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Cross-entropy in nats a token, against smoothed labels; Szegedy et al. 2016, arXiv:1512.00567, section 7."""
-        is_token = batch["outputs"] != self.signs.padding
-        scores = self.scores(self.states(batch)[is_token])
-        return cross_entropy(scores, batch["outputs"][is_token], label_smoothing=self.label_smoothing)
+        outputs = batch["outputs"].flatten()
+        tokens = (outputs != self.signs.padding).nonzero().squeeze(1)
+        scores = self.scores(self.states(batch).flatten(0, 1).index_select(0, tokens))
+        return cross_entropy(scores, outputs.index_select(0, tokens), label_smoothing=self.label_smoothing)
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> list[list[Hypothesis]]:
@@ -132,6 +140,8 @@ class Translator(Model):
             rows = (begun == length).nonzero().squeeze(1)
             part = {"source": batch["source"][rows], "lengths": batch["lengths"][rows]}
             limits = (part["lengths"] * self.search.max_ratio).long() + ROOM
+            if self.max_length is not None:
+                limits = limits.clamp(max=self.max_length + 1 - length)
             for row, one in zip(rows.tolist(), write(part, Start(batch["begun"][rows, :length], limits)), strict=True):
                 found[row] = one
         return found

@@ -16,6 +16,11 @@ NUM_SIGNS = len(SIGNS)
 Kind = Literal["bpe", "unigram", "characters", "bytes", "words"]
 
 
+def is_text(token: int) -> bool:
+    """Does it stand for some of a text, be it unknown?"""
+    return token == UNKNOWN or token >= NUM_SIGNS
+
+
 class Tokens(Protocol):
     """How a text is cut; what it cuts, it puts together again."""
 
@@ -121,7 +126,7 @@ class Characters:
         return [[self.numbers.get(item, UNKNOWN) for item in self._cut(text)] for text in texts]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return self._join(self.pieces([token for token in tokens if token == UNKNOWN or token >= NUM_SIGNS]))
+        return self._join(self.pieces(list(filter(is_text, tokens))))
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         return [self.items[token - NUM_SIGNS] if token >= NUM_SIGNS else "\ufffd" for token in tokens]

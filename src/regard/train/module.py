@@ -76,7 +76,7 @@ class TaskModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Score all of dev at once."""
-        score = self.task.score(self.dev, self.predictions)
+        score = self.task.dev_score(self.dev, self.predictions)
         self.remark = self.task.remark(score)
         self.log(self.monitored, float(score[self.task.metric]), batch_size=1)
 

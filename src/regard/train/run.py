@@ -113,7 +113,8 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         run_folder.save_weights(out, run.model.eval())
         split, examples = data.scored
         predictions = run.predict(examples)
-        on_dev = score(run, task.choosing(data.dev)) if split == "test" else {}
+        dev = task.choosing(data.dev)
+        on_dev = task.dev_score(dev, run.predict(dev)) if split == "test" else {}
     result = {
         "task": task.name,
         "split": split,
@@ -134,11 +135,6 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         run_folder.write(out / name, content)
     run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
-
-
-def score(run: Run, examples: Sequence[Any]) -> dict[str, Any]:
-    """The task's score of a run on examples with known answers."""
-    return run.task.score(examples, run.predict(examples))
 
 
 def write_report(

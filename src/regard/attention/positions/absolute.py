@@ -30,10 +30,14 @@ class Sinusoidal(Position):
         return x + torch.stack((by.sin(), by.cos()), -1).flatten(-2).to(x.dtype)
 
 
+LENGTH = 512
+"""Of learned positions, where nobody says it."""
+
+
 class Learned(Position):
     """x + table[position], learned for positions below `max_length`; Gehring et al. 2017, arXiv:1705.03122, section 3.1."""
 
-    def __init__(self, d_model: int, max_length: int = 512) -> None:
+    def __init__(self, d_model: int, max_length: int = LENGTH) -> None:
         super().__init__()
         if d_model < 1 or max_length < 1:
             raise InputError(f"d_model and max_length must be at least 1, got {d_model} and {max_length}.")
@@ -50,9 +54,14 @@ class Learned(Position):
         if start < 0 or stop > max_length:
             raise InputError(
                 f"Learned positions go from 0 to {max_length - 1}, got {start} to {stop - 1}: "
-                "shorten the input or train with a larger max_length."
+                "shorten the input, make them with a larger max_length, or take sinusoidal ones, which have no end."
             )
         return x + self.table[start:stop].to(x.dtype)
+
+
+def learned_for(name: str, d_model: int, max_length: int) -> Learned | None:
+    """So many where `name` says that they are learned, and not fewer than by the name alone; None where it does not."""
+    return Learned(d_model, max(max_length, LENGTH)) if name == "learned" else None
 
 
 def check_width(x: Tensor, d_model: int) -> None:

@@ -3,7 +3,7 @@
 from regard.models.options.detection import BackboneOptions, DetectorOptions
 from regard.models.options.painting import FeatureOptions, GanOptions, PainterOptions, VaeOptions, usual_widths
 from regard.models.options.pictures import ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, PretrainedOptions
-from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
+from regard.models.options.ranges import COUNT, POSITIVE, SEED, SHARE, require
 from regard.models.options.stack import TransformerOptions
 from regard.models.options.translating import PairOptions, SearchOptions, TransducerOptions, TranslatorOptions
 from regard.models.options.views import (
@@ -20,6 +20,7 @@ from regard.models.options.writing import LanguageOptions, SamplingOptions, Text
 __all__ = [
     "COUNT",
     "POSITIVE",
+    "SEED",
     "SHARE",
     "AugmentOptions",
     "BackboneOptions",

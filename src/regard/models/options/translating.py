@@ -12,7 +12,7 @@ class PairOptions:
     """How the two sides of a pair are cut into tokens.
 
     Args:
-        tokens: bpe (byte pairs), unigram, characters, bytes or words
+        tokens: bpe (byte pairs), unigram (not learnt twice the same, whatever the seed), characters, bytes or words
         vocabulary: how many different tokens there are
         is_joint: both languages have the same tokens, and share their embeddings; false learns those of each by itself
         max_tokens: longest text that is read; the rest of a longer one is left out, and told

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
+from regard.errors import InputError
+from regard.models.options.ranges import COUNT, POSITIVE, SEED, SHARE, require
 from regard.models.options.stack import TransformerOptions, stack_of
 
 
@@ -13,7 +14,8 @@ class TextOptions:
     """How running text is cut.
 
     Args:
-        tokens: characters, bytes, words (each line ends with one more), bpe (byte pairs) or unigram
+        tokens: characters, bytes, words (each line ends with one more), bpe (byte pairs) or unigram (not learnt twice the
+            same, whatever the seed)
         vocabulary: how many different tokens there are, of bpe, unigram and words
         context: tokens that are read at once
         stride: a text is scored so that each token is predicted from at least context − stride tokens before it, or all there
@@ -79,6 +81,10 @@ class LanguageOptions:
         return stack_of(self)
 
 
+TEMPERATURES = 1e-4, 1e4
+"""Between them scores can be divided in float32."""
+
+
 @dataclass(frozen=True)
 class SamplingOptions:
     """How each next token is drawn.
@@ -100,7 +106,10 @@ class SamplingOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self, temperature=COUNT, top_k=COUNT, top_p=(1e-6, 1), min_p=(0, 1), repetition_penalty=(0.01, 100))
+        require(self, top_k=COUNT, top_p=(1e-6, 1), min_p=(0, 1), repetition_penalty=(0.01, 100), seed=SEED)
+        low, high = TEMPERATURES
+        if self.temperature and not low <= self.temperature <= high:
+            raise InputError(f"temperature must be 0, or from {low} to {high:.0f}, got {self.temperature}.")
 
 
 @dataclass(frozen=True)

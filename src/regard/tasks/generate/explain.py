@@ -19,8 +19,9 @@ NOTE = "Each row is a token that was read; its label is what follows it, predict
 
 
 def pictures(run: Run, examples: Sequence[Window | Prompt]) -> list[Picture]:
-    """Of text as it is, or of prompts with what is written behind them."""
-    return [_of_window(run, one) if isinstance(one, Window) else _of_prompt(run, one) for one in examples]
+    """Of text as it is, or of prompts with what is written behind them; of lines that are no prompts there are none."""
+    shown = [one for one in examples if isinstance(one, Window) or not one.error]
+    return [_of_window(run, one) if isinstance(one, Window) else _of_prompt(run, one) for one in shown]
 
 
 def _of_window(run: Run, window: Window) -> Picture:

@@ -60,12 +60,11 @@ def looks(model: Any, batch: dict[str, Tensor]) -> Float[Tensor, "batch target s
 
 def _words(tokens: Tensor, side: Any) -> list[list[int]]:
     """The places of each word's pieces; a piece that begins with a space, or follows one, begins a word."""
-    from regard.tasks.subwords import NUM_SIGNS
+    from regard.tasks.subwords import is_text
 
-    numbers = tokens.tolist()
     words: list[list[int]] = []
     is_open = False
-    for place, piece in enumerate(side.pieces([number for number in numbers if number >= NUM_SIGNS])):
+    for place, piece in enumerate(side.pieces(list(filter(is_text, tokens.tolist())))):
         is_space = not piece.strip()
         if not is_space and (side.kind == "words" or not is_open or piece[0].isspace()):
             words.append([])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.pairs import Languages, Pair, check_pairs, find_pairs, read_pairs, way_of
-from regard.metrics.translation import score_translations
+from regard.data.pairs.languages import base
+from regard.metrics.translation import bleu, score_translations
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.task import Encoder, Task, Training
 
@@ -98,7 +99,8 @@ class Translate(Task):
         from regard.models.translator import Sizes
 
         kind = {"transformer": TransformerTranslator, "recurrent": RecurrentTranslator}[self.model.name]
-        model = kind(Sizes(len(encoder.source), len(encoder.target), encoder.is_joint), self.model, self.search)
+        sizes = Sizes(len(encoder.source), len(encoder.target), encoder.is_joint, encoder.max_tokens)
+        model = kind(sizes, self.model, self.search)
         model.sampling = self.sampling
         return model
 
@@ -111,15 +113,21 @@ class Translate(Task):
 
     def decode_ranked(self, encoder: Any, example: Pair, raw: Any) -> dict[str, Any]:
         found = self.decode(encoder, example, raw)
-        ranked = zip(found.texts, found.scores, strict=True)
-        readings = [
-            {"translation": text} | ({} if self.sampling.temperature else {"score": round(score, 4)}) for text, score in ranked
-        ]
+        readings: list[dict[str, Any]] = [{"translation": text} for text in found.texts]
+        if not self.sampling.temperature:
+            best: dict[str, float] = {}
+            for text, score in zip(found.texts, found.scores, strict=True):
+                best.setdefault(text, round(score, 4))  # the same text may be found in other pieces too
+            readings = [{"translation": text, "score": score} for text, score in best.items()]
         return {**self.to_json(example, found), "readings": readings}
 
     def score(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> dict[str, Any]:
         texts = [prediction.texts[0] if prediction.texts else "" for prediction in predictions]
-        return score_translations(texts, [pair.target or "" for pair in examples])
+        return score_translations(texts, [pair.target or "" for pair in examples], base(self.languages.target).lower())
+
+    def dev_score(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> dict[str, Any]:
+        texts = [prediction.texts[0] if prediction.texts else "" for prediction in predictions]
+        return {"bleu_percent": bleu(texts, [pair.target or "" for pair in examples], base(self.languages.target).lower())}
 
     def read_input(self, lines: list[str]) -> list[Pair]:
         from regard.tasks.translate.inputs import read_lines
