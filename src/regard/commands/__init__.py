@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import NonNegativeInt
-
 from regard.commands.export import export
 from regard.commands.look import look
-from regard.commands.options import add_data, parser_of, say, singly, take_task
+from regard.commands.options import Seed, add_data, parser_of, say, singly, take_task
 from regard.commands.score import evaluate, predict
 from regard.commands.train import train
 from regard.errors import InputError
@@ -21,7 +19,7 @@ def demo(arguments: list[str]) -> dict[str, Any]:
     """Train the embedded example: dates as people write them in 32 locales, into ISO 8601."""
     parser = parser_of("demo", demo)
     parser.add_argument("--out", type=str, default="runs/demo", help="run folder")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="decides the dates drawn, the weights and the order")
+    parser.add_argument("--seed", type=Seed, default=0, help="decides the dates drawn, the weights and the order")
     parser.add_argument("--again", action="store_true", help="train again although the run folder holds a finished demo")
     options = parser.parse_args(arguments)
     from regard.demo import run_demo

@@ -6,10 +6,14 @@ import sys
 from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse.typing import restricted_number_type
 
 from regard.catalog import TASKS, load
 from regard.errors import InputError
 from regard.listing import LISTS
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<=", 2**32 - 1)])
+"""What NumPy's generators take too."""
 
 
 class Help(DefaultHelpFormatter):

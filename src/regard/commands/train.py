@@ -9,12 +9,11 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
-from regard.commands.options import add_data, parser_of, say, singly, take_task
+from regard.commands.options import Seed, add_data, parser_of, say, singly, take_task
 from regard.commands.score import score_lines
 from regard.data.stream import is_file
 from regard.errors import InputError
 from regard.listing import RECIPES
-from regard.models.options import SEED, require
 
 
 def train(arguments: list[str]) -> dict[str, Any]:
@@ -36,9 +35,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument(
         "--max-minutes", type=PositiveFloat | None, default=None, help="train so long at most, and keep the best model"
     )
-    parser.add_argument(
-        "--seed", type=NonNegativeInt, default=0, help="decides all that is random: the same seed, the same model"
-    )
+    parser.add_argument("--seed", type=Seed, default=0, help="decides all that is random: the same seed, the same model")
     parser.add_argument(
         "--monitor",
         type=NonNegativeInt,
@@ -62,7 +59,6 @@ def train(arguments: list[str]) -> dict[str, Any]:
 
 
 def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path) -> dict[str, Any]:
-    require(options, seed=SEED)
     made = parser.instantiate(options)
     names = [field.name for field in fields(task_kind)]
     task = task_kind(**{name: made[name] for name in names})
