@@ -1,6 +1,7 @@
 """`regard look` on transformers models: small ones of every kind, made here, with random weights."""
 
 import json
+import math
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from regard.cli import main
 from regard.hub.models import is_model
+from regard.lens.classifiers import probabilities
 from regard.lens.record import Lens
 
 transformers = pytest.importorskip("transformers", reason="regard look on a hub model needs transformers: pip install '.[hub]'")
@@ -34,19 +36,19 @@ WORDS = [
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 16, "vocab_size": len(WORDS)}
 
 
-def tokenizer(folder):
+def tokenizer(folder, **options):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, "[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     specials = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words, **specials).save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=words, **specials, **options).save_pretrained(folder)
 
 
-def saved(folder, model, with_tokenizer=True):
+def saved(folder, model, with_tokenizer=True, **options):
     model.save_pretrained(folder)
     if with_tokenizer:
-        tokenizer(folder)
+        tokenizer(folder, **options)
     return str(folder)
 
 
@@ -68,7 +70,7 @@ def classifier(tmp_path_factory):
 def decoder(tmp_path_factory):
     torch.manual_seed(0)
     config = transformers.LlamaConfig(max_position_embeddings=300, num_key_value_heads=2, **SIZES)
-    return saved(tmp_path_factory.mktemp("llama"), transformers.LlamaForCausalLM(config))
+    return saved(tmp_path_factory.mktemp("llama"), transformers.LlamaForCausalLM(config), padding_side="left")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,25 @@ def test_each_line_by_itself_with_means_over_all(encoder, capsys, tmp_path):
     sizes = [4, 5, 3]
     mean = sum(size * one["heads"][5]["entropy_bits"] for size, one in zip(sizes, alone, strict=True)) / 12
     assert result["heads"][5]["entropy_bits"] == pytest.approx(mean, abs=1e-5)  # padding changed nothing
+
+
+def test_sinks_are_found_in_lines_that_a_model_would_pad_before_them(decoder, capsys, tmp_path):
+    lines = ["who looks at whom", "met"] * 8
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    heads = looked(capsys, tmp_path, decoder, "--input", str(tmp_path / "text.txt"), "--lines")[1]["heads"]
+    alone = [looked(capsys, tmp_path, decoder, "--input", line)[1]["heads"] for line in lines[:2]]
+    for head, *each in zip(heads, *alone, strict=True):
+        assert head["sink_share"] == pytest.approx((4 * each[0]["sink_share"] + each[1]["sink_share"]) / 5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "kind", "expected"),
+    [(2, None, [1 / 4, 3 / 4]), (2, "multi_label_classification", [1 / 2, 3 / 4]), (1, None, [1 / 2])],
+)
+def test_probabilities_are_those_that_the_problem_has(num_labels, kind, expected):
+    logits = torch.tensor([0.0, math.log(3)])[:num_labels]
+    config = transformers.BertConfig(problem_type=kind)
+    torch.testing.assert_close(probabilities(config, logits), torch.tensor(expected))
 
 
 def test_a_classifier_says_what_it_predicts(classifier, capsys, tmp_path):

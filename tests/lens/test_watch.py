@@ -1,5 +1,7 @@
 """The lens sees every call, exactly, and changes nothing."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -201,6 +203,23 @@ def test_nothing_is_left_behind_even_after_an_error():
     assert vars(model[0]).keys() == before.keys()
     model(torch.randn(2, 5, 8, dtype=torch.float64))
     assert not lens.readings
+
+
+def test_a_copy_made_meanwhile_is_its_own_and_unwatched():
+    model, x = Fused().double(), torch.randn(1, 5, 8, dtype=torch.float64)
+    with regard.watch(model):
+        model(x)
+        inside = copy.deepcopy(model)
+        wrapped = copy.deepcopy(nn.ModuleList([model]))[0]
+    for copied in (inside, wrapped):
+        with torch.no_grad():
+            copied.project.weight.zero_()
+            copied.project.bias.zero_()
+        assert not copied(x).any()
+        with regard.watch(copied) as lens:
+            copied(x)
+        assert len(lens.layers) == 1
+    assert model(x).any()
 
 
 def test_the_mode_comes_back_after_a_module_that_must_not_see_it():

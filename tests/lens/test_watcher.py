@@ -1,5 +1,6 @@
 """Names, choices and misuse of a watch, and that nothing of it is left."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +13,7 @@ import regard
 from regard.attention import causal, window
 from regard.attention.call import Call
 from regard.attention.scaled_dot import ScaledDot
+from regard.lens.watcher import DYNAMO
 
 
 class Look(nn.Module):
@@ -197,6 +199,31 @@ def test_a_compiled_model_is_read_exactly_and_is_compiled_again_afterwards(compi
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_watches_that_overlap_in_two_threads_leave_compiling_on(x, monkeypatch):
+    stances = ["default"]
+
+    class Stance:
+        def __init__(self, stance):
+            self.before, _ = stances[0], stances.__setitem__(0, stance)
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *exception):
+            stances[0] = self.before
+
+    monkeypatch.setattr(torch.compiler, "set_stance", Stance)
+    monkeypatch.setitem(sys.modules, DYNAMO, sys.modules.get(DYNAMO, torch))
+    one, other = regard.watch(Look()), regard.watch(Look())
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        first.submit(one.__enter__).result()
+        second.submit(other.__enter__).result()
+        first.submit(one.__exit__, RuntimeError).result()
+        assert stances == ["force_eager"]
+        second.submit(other.__exit__, RuntimeError).result()
+    assert stances == ["default"]
+
+
 def test_torchscript_is_said_to_be_unseen(x):
     model = nn.Sequential(Look(), torch.jit.trace(Look(), x))
     with regard.watch(model) as lens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -68,6 +68,11 @@ class Call:
         self.mask.check(self.shape)
         if isinstance(self.bias, Tensor) and not _broadcasts(self.bias.shape, self.shape):
             raise InputError(f"bias must broadcast to {self.shape}, with 4 sides, got {tuple(self.bias.shape)}.")
+
+    def detached(self) -> Call:
+        """The same numbers, of which no gradient is kept."""
+        bias = self.bias.detach() if isinstance(self.bias, Tensor) else self.bias
+        return replace(self, query=self.query.detach(), key=self.key.detach(), value=self.value.detach(), bias=bias)
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:

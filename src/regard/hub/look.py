@@ -16,6 +16,7 @@ from torch import Tensor
 from regard.errors import InputError
 from regard.hub.inputs import Input, made
 from regard.hub.models import HubModel
+from regard.lens.classifiers import probabilities
 from regard.lens.record import Lens
 from regard.lens.statistics import Wanted
 from regard.lens.summary import induction_keys, roles
@@ -146,12 +147,14 @@ def _tested(model: HubModel, text: str, one: Input, options: Options) -> dict[st
 
 
 def _predicted(model: HubModel, output: Any) -> dict[str, str]:
-    """The class that a classifier's output names, with its probability."""
+    """The class that a classifier's output names, with its probability; a single output may be any number, which is told."""
     if not model.labels:
         return {}
-    shares = output.logits[0].float().softmax(-1)
+    logits = output.logits[0].float()
+    shares = probabilities(model.config, logits)
     best = int(shares.argmax())
-    return {"predicted": f"{model.labels[best]} ({100 * float(shares[best]):.1f} %)"}
+    number = f" {float(logits[0]):.3f}, as a probability" if len(shares) == 1 else ""
+    return {"predicted": f"{model.labels[best]}{number} ({100 * float(shares[best]):.1f} %)"}
 
 
 def _batches(model: HubModel, inputs: Sequence[Input]) -> Iterator[tuple[int, dict[str, Tensor]]]:
@@ -172,7 +175,8 @@ def _padded(model: HubModel, group: list[Input]) -> dict[str, Tensor]:
         return group[0].arguments
     rows = [{name: x[0].tolist() for name, x in one.arguments.items() if isinstance(x, Tensor)} for one in group]
     others = {name: x for name, x in group[0].arguments.items() if not isinstance(x, Tensor)}
-    return {**model.processor.pad(rows, return_tensors="pt"), **others}
+    # on the right whatever the model is made for: the first keys count as sinks
+    return {**model.processor.pad(rows, padding_side="right", return_tensors="pt"), **others}
 
 
 def _with_progress(batches: Iterator[tuple[int, dict[str, Any]]], total: int) -> Iterator[dict[str, Tensor]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from regard.errors import InputError
@@ -81,6 +82,10 @@ class _Subject:
         return {**given, "input_ids": given["input_ids"].where(kept, self.blank)}
 
     def _probability(self, logits: Tensor) -> Tensor:
-        if logits.shape[-1] == 1 or self.model.config.problem_type == "multi_label_classification":
-            return torch.sigmoid(self.sign * logits[:, self.chosen])
-        return logits.softmax(-1)[:, self.chosen]
+        return probabilities(self.model.config, self.sign * logits)[:, self.chosen]
+
+
+def probabilities(config: Any, logits: Float[Tensor, "*places classes"]) -> Float[Tensor, "*places classes"]:
+    """Of each class: one of them holds, or each by itself where several may, and where there is one only."""
+    is_each = logits.shape[-1] == 1 or config.problem_type == "multi_label_classification"
+    return logits.sigmoid() if is_each else logits.softmax(-1)

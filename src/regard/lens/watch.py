@@ -6,7 +6,9 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import wraps
+from copy import deepcopy
+from functools import update_wrapper
+from types import MethodType
 from typing import Any
 
 import torch
@@ -137,7 +139,23 @@ def _is_wrapper(module: nn.Module) -> bool:
 
 
 def _is_watched(module: nn.Module) -> bool:
-    return hasattr(vars(module).get("forward"), "regard_watcher")
+    return isinstance(vars(module).get("forward"), _Watched)
+
+
+class _Watched:
+    """A forward that lets the watcher know; a copy of its module, made meanwhile, has the plain one."""
+
+    def __init__(self, watched: Callable[..., Any], forward: Callable[..., Any], module: nn.Module) -> None:
+        update_wrapper(self, forward)
+        self.watched, self.module = watched, module
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.watched(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
+        forward, copied = self.__wrapped__, memo.get(id(self.module))  # type: ignore[attr-defined]
+        is_own = copied is not None and getattr(forward, "__self__", None) is self.module
+        return MethodType(forward.__func__, copied) if is_own else deepcopy(forward, memo)
 
 
 def _wrap(module: nn.Module, name: str, watcher: Watcher) -> Callable[[], None]:
@@ -145,7 +163,6 @@ def _wrap(module: nn.Module, name: str, watcher: Watcher) -> Callable[[], None]:
     forward, had_own = module.forward, "forward" in vars(module)
     find_fused = fused_reader(module)
 
-    @wraps(forward)
     def watched(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or not watcher.is_here:
             return forward(*args, **kwargs)
@@ -161,8 +178,7 @@ def _wrap(module: nn.Module, name: str, watcher: Watcher) -> Callable[[], None]:
                         watcher.read(find, watcher.names.get(module.get_submodule(child), name))
             return out
 
-    watched.regard_watcher = watcher  # type: ignore[attr-defined]
-    module.forward = watched  # type: ignore[method-assign]
+    module.forward = _Watched(watched, forward, module)  # type: ignore[method-assign]
 
     def undo() -> None:
         if had_own:

@@ -144,7 +144,7 @@ class Watcher(Watching):
             measured = found.measure(options.wanted, first, sample)
         is_whole = not heads or part is not None
         measured = measured if is_whole else cut(measured, heads)
-        kept = found.call if options.keeps_calls and is_whole else None
+        kept = found.call.detached() if options.keeps_calls and is_whole and found.call is not None else None
         reading = Reading(layer, measured.statistics, shape, measured.how, heads, first, measured.sample, kept)
         self.lens.add(reading, measured)
 
@@ -278,8 +278,31 @@ def _catch_hub(hooks: ExitStack) -> None:
     hooks.callback(hub.TABLE.end)
 
 
+class _Stance:
+    """Compiled modules run eagerly for as long as any watch is active, in whatever thread; the process has one stance."""
+
+    def __init__(self) -> None:
+        self.lock, self.num_watches, self.hooks = threading.Lock(), 0, ExitStack()
+
+    def begin(self) -> None:
+        with self.lock:
+            if self.num_watches == 0:
+                self.hooks.enter_context(torch.compiler.set_stance("force_eager"))
+            self.num_watches += 1
+
+    def end(self) -> None:
+        with self.lock:
+            self.num_watches -= 1
+            if self.num_watches == 0:
+                self.hooks.close()
+
+
+STANCE = _Stance()
+
+
 def _catch_dynamo(hooks: ExitStack) -> None:
-    hooks.enter_context(torch.compiler.set_stance("force_eager"))
+    STANCE.begin()
+    hooks.callback(STANCE.end)
 
 
 DYNAMO = "torch._dynamo"
