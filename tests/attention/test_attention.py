@@ -11,9 +11,12 @@ from torch import nn
 
 import regard
 from regard import InputError
-from regard.attention import Additive, Mechanism, MultiHeadAttention, ScaledDot, attention, causal, everything, window
+from regard.attention import Additive, Mechanism, MultiHeadAttention, ScaledDot, attention, causal, everything, plan, window
 from regard.attention.backends.sdpa import DENSE_MASK_LIMIT
-from regard.attention.call import share
+from regard.attention.call import Call, share
+from regard.attention.mechanism import mechanism_named
+from regard.attention.normalizers.softmax import Softmax
+from regard.attention.positions.bias import Bias
 from regard.catalog import BACKENDS
 from regard.errors import Unsupported
 
@@ -48,13 +51,16 @@ def test_additive_by_hand():
 
 def test_weights_follow_from_forward():
     class RunningMean(Mechanism):
-        def forward(self, query, key, value, mask=everything, *, bias=None, backend="auto"):
+        def forward(self, query, key, value, mask=everything):
             return share(value, query.shape[1]).cumsum(2) / torch.arange(1, value.shape[2] + 1)[:, None]
 
     x = torch.randn(1, 2, 3, 3)
     expected = torch.tensor([[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 3] * 3])
     torch.testing.assert_close(RunningMean().weights(x, x)[0, 0], expected)
     torch.testing.assert_close(RunningMean().weights(x, x, rows=range(1, 3))[0, 0], expected[1:3])
+    torch.testing.assert_close(attention(x, x, x, mechanism=RunningMean()), expected @ x)
+    assert plan(x, x, x, mechanism=RunningMean()).backend == "itself"
+    assert MultiHeadAttention(6, 2, mechanism=RunningMean())(torch.randn(1, 3, 6)).shape == (1, 3, 6)
 
 
 def test_a_mechanism_must_write_one_of_the_two():
@@ -120,6 +126,40 @@ def test_the_plan_gives_every_reason():
     assert plan.backend == "tiled"
     assert plan.reasons["sdpa"] == "refuses: it computes scaled dot products only, not Additive"
     assert "→ tiled" in str(plan)
+
+
+@pytest.mark.parametrize(("mechanism", "chosen"), [("differential", "sdpa"), ("gated", "sdpa"), ("linear", "itself")])
+def test_the_plan_is_that_of_the_calls_inside(mechanism, chosen):
+    x = torch.randn(1, 2, 300, 8)
+    made = mechanism_named(mechanism, 8, 2)
+    assert plan(x, x, x, mechanism=made).backend == chosen
+    assert plan(x, x, x, mechanism=made, mask=window(3)).backend != "itself"
+
+
+def test_a_normaliser_of_ones_own_is_not_taken_for_the_softmax():
+    class Sharp(Softmax):
+        def forward(self, scores, allowed):
+            return super().forward(3 * scores, allowed)
+
+    x = torch.randn(1, 2, 6, 8, dtype=torch.float64)
+    sharp = ScaledDot(normalize=Sharp())
+    torch.testing.assert_close(attention(x, x, x, mechanism=sharp), attention(x, x, x, mechanism=ScaledDot(3 * 8**-0.5)))
+
+
+def test_a_row_of_weights_writes_no_bias_of_the_rest():
+    written = []
+
+    class Far(Bias):
+        def at(self, head, query, key):
+            written.append(query.numel() * key.numel())
+            return -0.01 * (query - key).abs()
+
+    x = torch.randn(2, 2, 50, 8, dtype=torch.float64)
+    call = Call(ScaledDot(), x, x, x, causal, Far())
+    whole = call.weights()
+    del written[:]
+    torch.testing.assert_close(call.weights(range(7, 9)), whole[:, :, 7:9])
+    assert written == [2 * 50]
 
 
 def test_tiles_hold_no_matrix():

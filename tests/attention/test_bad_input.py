@@ -17,7 +17,9 @@ from regard.attention import (
     padding,
     window,
 )
-from regard.attention.call import Call, check_mask
+from regard.attention.call import Call, check_bias, check_mask
+from regard.attention.dropout import check_dropout
+from regard.attention.positions.alibi import Alibi
 
 
 def x(*shape, dtype=torch.float32):
@@ -38,6 +40,10 @@ WRONG = [
     (lambda: call(Q, x(2, 3, 5, 8), x(2, 3, 5, 8)), "query heads be a multiple of key heads"),
     (lambda: call(Q, Q.double(), Q), r"one floating-point type, got float32, float64, float32: convert them with \.to"),
     (lambda: call(Q.int(), Q.int(), Q.int()), "floating-point type, got int32"),
+    (lambda: call(Q, Q, Q, bias=Alibi(8)), "Alibi was made for 8 heads, got 4"),
+    (lambda: call(Q, Q, Q, bias=torch.ones(1, 1, 5, 5, dtype=torch.bool)), r"got torch.bool: True = may look is masks\.dense"),
+    (lambda: check_bias(1.0, (2, 4, 5, 5)), r"bias must be a tensor or a regard Bias, got 1\.0"),
+    (lambda: check_dropout(0.1), r"dropout must be a regard dropout such as DropKey\(0\.1\), got 0\.1"),
     (
         lambda: call(Q, Q, Q, bias=x(2, 4, 5, 6)),
         r"broadcast to \(2, 4, 5, 5\), with 4 sides, got \(2, 4, 5, 6\)",

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from regard.attention import KeyValueCache, MultiHeadAttention, causal, window
+from regard import InputError
+from regard.attention import KeyValueCache, MultiHeadAttention, causal, everything, padding, window
 
 POSITIONS = [None, "rotary", "alibi", "t5", "sinusoidal", "learned"]
 
@@ -58,3 +59,24 @@ def test_a_memory_is_projected_once():
     steps = [attend(part, memory, cache=cache) for part in x.split(1, 1)]
     torch.testing.assert_close(torch.cat(steps, 1), attend(x, memory))
     assert cache.length == 7
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("steps", [[1] * 5, [2, 1, 2]], ids=str)
+@pytest.mark.parametrize("mask", [everything, window(2, 2)], ids=str)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_decoding_that_looks_at_a_memory_equals_the_full_pass(position, mask, steps):
+    attend = layer(position=position, mask=mask)
+    x, memory = torch.randn(2, 5, 16, dtype=torch.float64), torch.randn(2, 7, 16, dtype=torch.float64)
+    cache = KeyValueCache()
+    parts = [attend(part, memory, cache=cache) for part in x.split(steps, 1)]
+    torch.testing.assert_close(torch.cat(parts, 1), attend(x, memory), rtol=1e-10, atol=1e-12)
+
+
+@torch.no_grad()
+def test_a_mask_that_does_not_fit_is_told_at_every_step():
+    attend, cache = layer(mask=causal), KeyValueCache()
+    for _ in range(2):
+        with pytest.raises(InputError, match="padding"):
+            attend(torch.randn(2, 1, 16, dtype=torch.float64), mask=padding(torch.tensor([1, 1, 1])), cache=cache)
+        attend(torch.randn(2, 1, 16, dtype=torch.float64), cache=cache)

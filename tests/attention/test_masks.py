@@ -131,6 +131,12 @@ def test_a_mask_knows_when_it_was_written_to():
     assert mask.version != before
 
 
+def test_a_mask_of_inference_mode_never_passes_for_the_same():
+    with torch.inference_mode():
+        mask = padding(torch.tensor([2]))
+    assert mask.version != mask.version
+
+
 def test_pictures_may_be_wider_than_high():
     assert picture(causal, 2, 3) == "x.. xx."
 

@@ -15,6 +15,7 @@ from regard.attention import (
     MultiHeadAttention,
     SoftCap,
     TalkingHeads,
+    attention,
     causal,
     padding,
 )
@@ -101,6 +102,25 @@ def test_linear_in_chunks_equals_its_matrix(mask):
     for dim in (3, 6):
         fast = Linear()(query, key, value[..., :dim], mask)
         torch.testing.assert_close(fast, Linear()(query, key, value[..., :dim], mask, backend="reference"))
+
+
+@pytest.mark.parametrize("mask", [everything, causal], ids=str)
+@pytest.mark.parametrize("backend", ["auto", "reference", "tiled"])
+@pytest.mark.parametrize("is_cast", [False, True])
+def test_linear_keeps_its_sums_wide(backend, mask, is_cast):
+    torch.manual_seed(0)
+    x = torch.randn(1, 1, 2048, 64)
+    given = x if is_cast else x.half()
+    exact = attention(*[given.double()] * 3, mechanism="linear", mask=mask, backend="reference")
+    with torch.autocast("cpu", torch.float16, enabled=is_cast):
+        out = attention(given, given, given, mechanism="linear", mask=mask, backend=backend)
+    assert (out - exact).abs().max() < 0.02 * exact.abs().max()
+
+
+def test_the_angle_to_nothing_is_nothing():
+    x = torch.randn(1, 1, 4, 8).half()
+    weights = Cosine().half().weights(torch.zeros_like(x), x)
+    torch.testing.assert_close(weights, torch.full_like(weights, 1 / 4))
 
 
 def test_linear_needs_no_matrix():

@@ -18,6 +18,8 @@ class KeyValueCache:
         self.window = window
         self.length = 0
         """Positions seen so far."""
+        self.asked = 0
+        """Queries of cross-attention so far, whose keys do not grow with them."""
         self._first = self._stop = 0  # what is kept lies in this part of the buffers
         self._buffers: list[Tensor] = []
         self._spare: list[Tensor] = []

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from regard.attention.dropout import Drawn
+from regard.attention.dropout import Drawn, check_dropout
 from regard.attention.masks import EMPTY, FULL, PARTIAL, Mask, edges, everything
 from regard.attention.positions.bias import Bias
 from regard.errors import InputError
@@ -66,8 +66,8 @@ class Call:
         _check_kinds(self)
         check_mask(self.mask)
         self.mask.check(self.shape)
-        if isinstance(self.bias, Tensor) and not _broadcasts(self.bias.shape, self.shape):
-            raise InputError(f"bias must broadcast to {self.shape}, with 4 sides, got {tuple(self.bias.shape)}.")
+        check_bias(self.bias, self.shape)
+        check_dropout(self.dropout)
 
     def detached(self) -> Call:
         """The same numbers, of which no gradient is kept."""
@@ -105,8 +105,9 @@ class Call:
 
     def weights(self, rows: range | None = None) -> Float[Tensor, "batch heads rows keys"]:
         """The exact weights of this call, all of them or some query rows; dropout included."""
-        rows = range(self.shape[2]) if rows is None else rows
-        mask, bias = self.mask, self.bias
+        if rows is not None:  # cut first, or a bias would be written out for all
+            return self.part(Block(range(self.shape[0]), rows, (range(self.shape[3]),))).weights()
+        rows, mask, bias = range(self.shape[2]), self.mask, self.bias
         if isinstance(bias, Bias):
             bias = self.bias_of(self.whole)
         if self.dropout is None:
@@ -202,6 +203,20 @@ def _check_shapes(call: Call) -> None:
         raise InputError(
             f"query and key must agree in head_dim, and query heads be a multiple of key heads, got {_shapes(call)}."
         )
+
+
+def check_bias(bias: object, shape: tuple[int, int, int, int]) -> None:
+    """Raise InputError unless it is one that can be added to scores of (batch, heads, queries, keys)."""
+    if bias is None:
+        return
+    if isinstance(bias, Bias):
+        bias.require(shape[1])
+    elif not isinstance(bias, Tensor):
+        raise InputError(f"bias must be a tensor or a regard Bias, got {bias!r}.")
+    elif not _broadcasts(bias.shape, shape):
+        raise InputError(f"bias must broadcast to {shape}, with 4 sides, got {tuple(bias.shape)}.")
+    elif not bias.is_floating_point():
+        raise InputError(f"bias must hold floating-point numbers, got {bias.dtype}: True = may look is masks.dense(...).")
 
 
 def check_mask(mask: object) -> None:

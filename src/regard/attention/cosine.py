@@ -21,4 +21,5 @@ class Cosine(Dot):
     def vectors(
         self, query: Float[Tensor, "batch heads queries head_dim"], key: Float[Tensor, "batch kv_heads keys head_dim"]
     ) -> tuple[Tensor, Tensor]:
-        return F.normalize(query, dim=-1) * self.gain.to(query.dtype), F.normalize(key, dim=-1)
+        query, key = (F.normalize(x, dim=-1, eps=max(1e-12, torch.finfo(x.dtype).tiny)) for x in (query, key))
+        return query * self.gain.to(query.dtype), key

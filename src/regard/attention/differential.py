@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from regard.attention.backends import Plan
 from regard.attention.call import Call
 from regard.attention.masks import Mask, everything
 from regard.attention.mechanism import Mechanism
@@ -53,9 +56,13 @@ class Differential(Mechanism):
 
     def attend(self, call: Call, backend: str = "auto") -> Float[Tensor, "batch heads queries value_dim"]:
         """Two calls of any backend: the difference is linear in the values."""
-        pairs = zip(call.query.chunk(2, -1), call.key.chunk(2, -1), strict=True)
-        first, second = (
-            self.softmax.attend(Call(self.softmax, q, k, call.value, call.mask, call.bias, call.dropout), backend)
-            for q, k in pairs
-        )
+        first, second = (self.softmax.attend(one, backend) for one in self._both(call))
         return first - self.less.to(second.dtype) * second
+
+    def plan(self, call: Call) -> Plan:
+        """That of one of the two calls."""
+        return self.softmax.plan(self._both(call)[0])
+
+    def _both(self, call: Call) -> list[Call]:
+        pairs = zip(call.query.chunk(2, -1), call.key.chunk(2, -1), strict=True)
+        return [replace(call, mechanism=self.softmax, query=q, key=k) for q, k in pairs]

@@ -70,7 +70,7 @@ def refusal(call: Call) -> str:
     mechanism = call.mechanism
     if not isinstance(mechanism, Dot) or type(mechanism).score is not Dot.score or type(mechanism).weights is not Dot.weights:
         return f"it computes scaled dot products only, not {type(mechanism).__name__}"
-    if not isinstance(mechanism.normalize, Softmax):
+    if not isinstance(mechanism.normalize, Softmax) or type(mechanism.normalize).forward is not Softmax.forward:
         return f"it computes softmax only, not {type(mechanism.normalize).__name__}"
     return ""
 

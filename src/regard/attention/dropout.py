@@ -158,3 +158,9 @@ def _codes(seed: int, stream: int, count: int, device: torch.device | str) -> In
         x = ((x ^ (x >> shift)) * factor) & 0xFFFFFFFF
     x = (x ^ (x >> 16)) | 1
     return torch.where(x >= 2**31, x - 2**32, x).to(torch.int32)
+
+
+def check_dropout(dropout: object) -> None:
+    """Raise InputError unless it is one of ours, drawn or not; a share alone does not say what is dropped."""
+    if not isinstance(dropout, Dropout | Drawn | None):
+        raise InputError(f"dropout must be a regard dropout such as DropKey(0.1), got {dropout!r}.")

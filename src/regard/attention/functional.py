@@ -8,11 +8,11 @@ from functools import lru_cache
 from jaxtyping import Float
 from torch import Tensor
 
-from regard.attention.backends import Plan, plan_call
+from regard.attention.backends import Plan
 from regard.attention.call import Call
 from regard.attention.dropout import Drawn, Dropout
 from regard.attention.masks import Mask, everything
-from regard.attention.mechanism import Mechanism, mechanism_named
+from regard.attention.mechanism import Mechanism, given, mechanism_named
 from regard.attention.positions.bias import Bias
 from regard.errors import InputError
 
@@ -36,7 +36,7 @@ def attention(
     mask cannot belong together.
     """
     made = _mechanism(mechanism, query)
-    return made(query, key, value, everything if mask is None else mask, bias=bias, dropout=dropout, backend=backend)
+    return made(query, key, value, everything if mask is None else mask, **given(bias, dropout, backend))
 
 
 def plan(
@@ -53,7 +53,7 @@ def plan(
     made = _mechanism(mechanism, query)
     call = Call(made, query, key, value, everything if mask is None else mask, bias)
     drawn = dropout.draw(call.shape, query.device) if isinstance(dropout, Dropout) else dropout
-    return plan_call(replace(call, dropout=drawn))
+    return made.plan(replace(call, dropout=drawn))
 
 
 def _mechanism(mechanism: str | Mechanism, query: Tensor) -> Mechanism:

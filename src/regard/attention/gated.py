@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from regard.attention.backends import Plan
 from regard.attention.call import Call
 from regard.attention.masks import Mask, everything
 from regard.attention.mechanism import Mechanism
@@ -48,5 +51,8 @@ class Gated(Mechanism):
 
     def attend(self, call: Call, backend: str = "auto") -> Float[Tensor, "batch heads queries value_dim"]:
         """The inner mechanism by any backend, then the gate."""
-        inner = Call(self.inner, call.query, call.key, call.value, call.mask, call.bias, call.dropout)
-        return self.gate(call.query) * self.inner.attend(inner, backend)
+        return self.gate(call.query) * self.inner.attend(replace(call, mechanism=self.inner), backend)
+
+    def plan(self, call: Call) -> Plan:
+        """That of the inner mechanism."""
+        return self.inner.plan(replace(call, mechanism=self.inner))

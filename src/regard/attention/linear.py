@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from regard.attention.backends import Plan, plan_call
 from regard.attention.call import Call, share
 from regard.attention.masks import Both, Mask, causal, everything
 from regard.attention.masks.content import Padding
@@ -39,26 +40,44 @@ class Linear(Mechanism):
                 "linear attention has no scores that a bias could be added to: leave bias out, or choose a softmax."
             )
         rows = range(query.shape[2]) if rows is None else rows
-        fit = _features(query[:, :, rows.start : rows.stop]) @ _features(share(key, query.shape[1])).mT
         allowed = mask.write((query.shape[0], query.shape[1]), rows, range(key.shape[2]), query.device)
-        fit = fit.masked_fill(~allowed, 0)
-        return fit / fit.sum(-1, keepdim=True).clamp(min=torch.finfo(fit.dtype).tiny)
+        with _widely(query):
+            wide = _features(_wide(query[:, :, rows.start : rows.stop]))
+            fit = (wide @ _features(_wide(share(key, query.shape[1]))).mT).masked_fill(~allowed, 0)
+            return (fit / fit.sum(-1, keepdim=True).clamp(min=torch.finfo(fit.dtype).tiny)).to(query.dtype)
 
     def attend(self, call: Call, backend: str = "auto") -> Float[Tensor, "batch heads queries value_dim"]:
         conjuncts = _conjuncts(call.mask)
-        plain = all(isinstance(mask, Padding) or mask in (everything, causal) for mask in conjuncts)
-        is_causal = causal in conjuncts and call.shape[2] == call.shape[3]
-        if backend != "auto" or not plain or call.bias is not None or call.dropout or (causal in conjuncts and not is_causal):
+        if backend != "auto" or not _is_fast(call, conjuncts):
             return super().attend(call, backend)
-        wide = (
-            torch.float32 if call.query.dtype in (torch.float16, torch.bfloat16) else call.query.dtype
-        )  # sums grow with length
-        query, key, value = _features(call.query.to(wide)), _features(call.key.to(wide)), call.value.to(wide)
-        query, key = _silenced(query, key, [mask for mask in conjuncts if isinstance(mask, Padding)])
-        key, value = share(key, call.shape[1]), share(value, call.shape[1])
-        total = _causal if is_causal else _full
-        mass = total(query, key, torch.ones_like(value[..., :1]))
-        return (total(query, key, value) / mass.clamp(min=torch.finfo(mass.dtype).tiny)).to(call.query.dtype)
+        with _widely(call.query):
+            query, key, value = _features(_wide(call.query)), _features(_wide(call.key)), _wide(call.value)
+            query, key = _silenced(query, key, [mask for mask in conjuncts if isinstance(mask, Padding)])
+            key, value = share(key, call.shape[1]), share(value, call.shape[1])
+            total = _causal if causal in conjuncts else _full
+            mass = total(query, key, torch.ones_like(value[..., :1]))
+            return (total(query, key, value) / mass.clamp(min=torch.finfo(mass.dtype).tiny)).to(call.query.dtype)
+
+    def plan(self, call: Call) -> Plan:
+        """Itself, where it has a way that is linear in length."""
+        return Plan.by_itself("linear attention") if _is_fast(call, _conjuncts(call.mask)) else plan_call(call)
+
+
+def _is_fast(call: Call, conjuncts: list[Mask]) -> bool:
+    """Is it without a mask but padding, or causal over as many queries as keys?"""
+    plain = all(isinstance(mask, Padding) or mask in (everything, causal) for mask in conjuncts)
+    is_fit = causal not in conjuncts or call.shape[2] == call.shape[3]
+    return plain and is_fit and call.bias is None and not call.dropout
+
+
+def _wide(x: Tensor) -> Tensor:
+    """In float32 at least: sums of features grow with the length."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _widely(x: Tensor) -> torch.autocast:
+    """Without autocast, which would narrow the products again."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _features(x: Tensor) -> Tensor:

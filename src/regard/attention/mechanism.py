@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function
 
-from regard.attention.backends import choose
+from regard.attention.backends import Plan, choose, plan_call
 from regard.attention.call import Call, share
 from regard.attention.dropout import Drawn, Dropout
 from regard.attention.finite import kept_apart
@@ -63,7 +63,7 @@ class Mechanism(nn.Module):
         Here from `forward` on the identity, at the cost of `keys` values; a subclass that knows better overrides it.
         """
         identity = torch.eye(key.shape[2], dtype=key.dtype, device=key.device).expand(*key.shape[:3], -1)
-        whole = self.forward(query, key, identity, mask, bias=bias)
+        whole = self.forward(query, key, identity, mask, **given(bias=bias))
         return whole if rows is None else whole[:, :, rows.start : rows.stop]
 
     def forward(
@@ -78,6 +78,8 @@ class Mechanism(nn.Module):
         backend: str = "auto",
     ) -> Float[Tensor, "batch heads queries value_dim"]:
         """weights @ value, by the backend named, or with "auto" by the first that can serve the call."""
+        if isinstance(bias, Tensor) and bias.is_floating_point():
+            bias = bias.to(query.dtype)
         call = Call(self, query, key, value, mask, bias)
         if dropout is not None:
             drawn = dropout.draw(call.shape, query.device) if isinstance(dropout, Dropout) else dropout
@@ -88,8 +90,19 @@ class Mechanism(nn.Module):
         """The output of a call of this mechanism."""
         return choose(call, backend).attend(call)
 
+    def plan(self, call: Call) -> Plan:
+        """What `attend` does with a call, by itself or by a backend."""
+        is_ours = type(self).attend is Mechanism.attend and type(self).forward is Mechanism.forward
+        return plan_call(call) if is_ours else Plan.by_itself(type(self).__name__)
+
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return run(self, query, key, value, *args, **kwargs)
+
+
+def given(bias: Any = None, dropout: Any = None, backend: str = "auto") -> dict[str, Any]:
+    """What a call asks for beside its vectors and its mask: a `forward` of one's own need not know what nobody asks for."""
+    options = {"bias": bias, "dropout": dropout, "backend": None if backend == "auto" else backend}
+    return {name: option for name, option in options.items() if option is not None}
 
 
 def run(mechanism: Mechanism, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:

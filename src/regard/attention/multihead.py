@@ -6,9 +6,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regard.attention.cache import KeyValueCache
-from regard.attention.dropout import Dropout
+from regard.attention.call import check_mask
+from regard.attention.dropout import Dropout, check_dropout
 from regard.attention.masks import Band, Mask, everything
-from regard.attention.mechanism import Mechanism, mechanism_named
+from regard.attention.mechanism import Mechanism, given, mechanism_named
 from regard.attention.positions.bias import Bias
 from regard.attention.positions.position import Position, position_named
 from regard.errors import InputError
@@ -41,6 +42,7 @@ class MultiHeadAttention(nn.Module):
         if num_kv_heads < 1 or num_heads % num_kv_heads:
             raise InputError(f"num_heads must be a multiple of num_kv_heads, got {num_heads} and {num_kv_heads}.")
         self.num_heads, self.head_dim = num_heads, d_model // num_heads
+        check_dropout(dropout)
         self.mask, self.dropout, self.backend = mask, dropout, backend
         self.query = nn.Linear(d_model, d_model)
         self.key = nn.Linear(d_model, num_kv_heads * self.head_dim)
@@ -68,17 +70,22 @@ class MultiHeadAttention(nn.Module):
         With a `cache`, `x` follows what the cache has seen and looks at that too; masks speak of positions from the very first.
         The keys of a `memory` are put into it once. Decoded token by token, the outputs are those of the full pass.
         """
-        start = cache.length if cache is not None and memory is None else 0
+        start = 0 if cache is None else cache.length if memory is None else cache.asked
         query = self.position.turn(split_heads(self.query(self.position.embed(x, start)), self.head_dim), start)
         key, value = self._seen(x, memory, cache)
         rows, first = range(start, start + query.shape[2]), 0 if cache is None or memory is not None else cache.start
+        check_mask(mask)
         mask, keys = self.mask & mask, range(first, first + key.shape[2])
         bias: Bias | Tensor | None = self.position.bias
         if start and isinstance(bias, Bias):
             bias = bias.write(self.num_heads, rows, keys, query.device, query.dtype)
         dropout = self.dropout if self.training else None
-        mask = mask.part(rows, keys) if start else mask
-        heads = self.mechanism(query, key, value, mask, bias=bias, dropout=dropout, backend=self.backend)
+        if start:
+            mask.check((len(x), self.num_heads, rows.stop, keys.stop))
+            mask = mask.part(rows, keys)
+        if cache is not None and memory is not None:
+            cache.asked += query.shape[2]
+        heads = self.mechanism(query, key, value, mask, **given(bias, dropout, self.backend))
         return self.out(join_heads(self.norm(heads)))
 
     def new_cache(self) -> KeyValueCache:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from regard.attention.call import Call
 
 
+ITSELF = "itself"
+"""In the place of a backend: the mechanism computes the call alone."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which backend serves a call, and what each one said about it."""
@@ -27,6 +31,11 @@ class Plan:
     reasons: dict[str, str]
     share_skipped: float
     """Share of the matrix, in [0, 1], that lies in tiles in which no pair may look: what `tiled` and `triton` leave out."""
+
+    @classmethod
+    def by_itself(cls, name: str) -> Plan:
+        """Of a mechanism that has a way of its own."""
+        return cls(ITSELF, {ITSELF: f"chosen: {name} has a way of its own"}, 0.0)
 
     def __str__(self) -> str:
         skipped = f"{100 * self.share_skipped:.1f} % of the matrix lies in empty tiles"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import count
 
 import torch
 from jaxtyping import Bool, Int, Int8
@@ -40,7 +41,7 @@ class Mask:
         """Changes when a tensor that the mask is made of is written to."""
         parts = vars(self).values()
         inner = [part.version for part in parts if isinstance(part, Mask)]
-        return tuple(part._version for part in parts if isinstance(part, Tensor)) + tuple(v for one in inner for v in one)
+        return tuple(_version(part) for part in parts if isinstance(part, Tensor)) + tuple(v for one in inner for v in one)
 
     def to(self, device: torch.device | str) -> Mask:
         """The same mask with the tensors it is made of on a device."""
@@ -72,6 +73,8 @@ class Mask:
         return allowed.expand(allowed.shape[0], allowed.shape[1], len(rows), len(keys))
 
     def __and__(self, other: Mask) -> Mask:
+        if not isinstance(other, Mask):
+            return NotImplemented
         return self if _is_everything(other) else other if _is_everything(self) else Both(self, other)
 
     def __or__(self, other: Mask) -> Mask:
@@ -79,6 +82,14 @@ class Mask:
 
     def __invert__(self) -> Mask:
         return Not(self)
+
+
+_NEW = count(1)
+
+
+def _version(x: Tensor) -> int:
+    """A number that changes when it is written to; of a tensor of inference mode, which counts none, always another."""
+    return -next(_NEW) if x.is_inference() else x._version
 
 
 def _is_everything(mask: Mask) -> bool:

@@ -19,6 +19,11 @@ class Bias(nn.Module):
         """The numbers for index tensors that broadcast to (batch, heads, queries, keys); sides may stay of size 1."""
         raise NotImplementedError
 
+    def require(self, num_heads: int) -> None:
+        """Raise InputError where it was made for another number of heads."""
+        if self.num_heads not in (None, num_heads):
+            raise InputError(f"{type(self).__name__} was made for {self.num_heads} heads, got {num_heads}.")
+
     def write(
         self,
         num_heads: int,
@@ -28,8 +33,7 @@ class Bias(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> Float[Tensor, "1 heads rows keys"]:
         """Write a rectangle out for heads 0 … num_heads − 1."""
-        if self.num_heads not in (None, num_heads):
-            raise InputError(f"{type(self).__name__} was made for {self.num_heads} heads, got {num_heads}.")
+        self.require(num_heads)
         head, query, key = (
             torch.arange(part.start, part.stop, device=device).view([-1 if i == axis else 1 for i in range(4)])
             for axis, part in enumerate((range(num_heads), rows, keys), 1)
