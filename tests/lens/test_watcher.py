@@ -119,6 +119,17 @@ def test_another_thread_runs_the_model_unseen(x):
     assert torch.equal(found, model(x))
     assert lens.layers == ["first", "second", "second#2"]
     assert {total.num_calls for total in lens.totals.values()} == {1}
+    reason = "it ran in another thread than the watch: open the watch in the thread that calls the model"
+    assert lens.unseen == [("Stack", reason)]
+
+
+def test_a_backward_pass_in_another_thread_misses_nothing(x):
+    layer = Look()
+    with regard.watch(layer) as lens, ThreadPoolExecutor(1) as threads:
+        out = checkpoint(layer, x.requires_grad_(), use_reentrant=False)
+        threads.submit(out.sum().backward).result()
+    assert lens.totals["Look"].num_calls == 1
+    assert not lens.unseen
 
 
 def test_no_graph_is_kept_of_what_is_read(x):

@@ -17,7 +17,7 @@ from torch.overrides import _get_current_function_mode_stack
 
 from regard.errors import InputError
 from regard.lens.readers.frames import Frame
-from regard.lens.readers.pytorch import fused_reader
+from regard.lens.readers.fused import block_shown, fused_reader
 from regard.lens.record import Lens, Reading
 from regard.lens.statistics import Wanted
 from regard.lens.watcher import DYNAMO, OUTSIDE, Options, Watcher
@@ -48,7 +48,7 @@ def watch(
     if not isinstance(model, nn.Module):
         raise InputError(f"watch needs a torch.nn.Module to look into, got {type(model).__name__}.")
     _check(heads, sample, keep)
-    wanted = statistics if isinstance(statistics, Wanted) else Wanted() if statistics is None else Wanted(tuple(statistics))
+    wanted = statistics if isinstance(statistics, Wanted) else Wanted() if statistics is None else Wanted(statistics)
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)
     options = Options(wanted, patterns, None if heads is None else tuple(heads), sample, keep_calls)
     return Watch(model, Lens(keep, wanted.window), options)
@@ -164,14 +164,17 @@ def _wrap(module: nn.Module, name: str, watcher: Watcher) -> Callable[[], None]:
     find_fused = fused_reader(module)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling() or not watcher.is_here:
+        if torch.compiler.is_compiling():
+            return forward(*args, **kwargs)
+        if not watcher.is_here:
+            watcher.miss()
             return forward(*args, **kwargs)
         with watcher.inside(Frame(module, name, args, kwargs)):
             if find_fused is None:
                 with watcher.resumed():
                     return forward(*args, **kwargs)
             before = watcher.num_met
-            with watcher.suspended():
+            with watcher.suspended(), block_shown(module, watcher):
                 out = forward(*args, **kwargs)
                 if watcher.num_met == before:  # nothing inside was seen: it ran as one kernel
                     for child, find in find_fused(module, *args, **kwargs):

@@ -25,7 +25,7 @@ from regard.attention.mechanism import run
 from regard.errors import InputError
 from regard.lens.measure import draw
 from regard.lens.readers import flex, frames, hub, ours, pytorch, written
-from regard.lens.readers.found import Found, FoundCall, FoundMatrix, NotSeen, cut
+from regard.lens.readers.found import Found, FoundCall, FoundMatrix, NotSeen, check_readable, cut
 from regard.lens.readers.watching import Watching
 from regard.lens.record import Lens, Reading
 from regard.lens.statistics import Wanted
@@ -89,6 +89,12 @@ class Watcher(Watching):
         stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
         return threading.get_ident() == self.thread and (self.is_suspended or self in stack)
 
+    def miss(self) -> None:
+        """A module runs where the watch is not: say so, but of what a backward pass runs again, which was seen before."""
+        if threading.get_ident() != self.thread and torch._C._current_graph_task_id() == -1:
+            model = next(iter(self.names.values()))
+            self.unseen(model, "it ran in another thread than the watch: open the watch in the thread that calls the model")
+
     @property
     def layer(self) -> str:
         """Path of the innermost module that runs."""
@@ -96,9 +102,9 @@ class Watcher(Watching):
 
     def find(self, func: Any, args: Any, kwargs: Any) -> Found:
         """The call that a function of the table computed."""
-        for x in (*args, *kwargs.values()):
-            _check_readable(x)
-        found = _CALLS[func](*args, **kwargs)
+        check_readable(*args, *kwargs.values())
+        told = {"num_heads": frames.num_heads(self.frames)} if func in _SCALED else {}
+        found = _CALLS[func](*args, **kwargs, **told)
         return hub.unpacked(found, *self.expected) if self.expected and isinstance(found, FoundCall) else found
 
     @torch.no_grad()
@@ -133,6 +139,7 @@ class Watcher(Watching):
 
     def take(self, layer: str, found: Found) -> None:
         """Measure a call, in full precision and on no other device than its own."""
+        check_readable(_example(found))
         options, shape, first = self.options, found.shape, frames.first_query(found, self.frames)
         is_live = frames.live_queries(found, self.frames)
         found = found if is_live is None else found.without_padding(is_live)
@@ -249,23 +256,18 @@ def _replace(old: Sequence[Any], new: Sequence[Any]) -> None:
         _push_mode(mode)  # type: ignore[no-untyped-call]
 
 
+def _example(found: Found) -> Tensor:
+    """A tensor that is of the kind of all."""
+    return found.weights if isinstance(found, FoundMatrix) else found.call.query
+
+
 @contextmanager
 def _plain(found: Found) -> Iterator[None]:
     """Without the autocast and the default device of whoever runs the model."""
-    x = found.weights if isinstance(found, FoundMatrix) else found.call.query
+    x = _example(found)
     is_elsewhere = torch.get_default_device().type != "cpu"
     with torch.autocast(x.device.type, enabled=False), torch.device("cpu") if is_elsewhere else nullcontext():
         yield
-
-
-def _check_readable(x: Any) -> None:
-    """Raise NotSeen for a tensor that has no numbers to read."""
-    if not isinstance(x, Tensor):
-        return
-    if x.is_meta or type(x).__name__ == "FakeTensor":
-        raise NotSeen("tensors of the meta device, and fake ones, have no numbers: run the model on a real device")
-    if torch._C._functorch.is_functorch_wrapped_tensor(x):
-        raise NotSeen("inside a transform of torch.func (vmap, grad) tensors cannot be read: watch a plain call")
 
 
 def _catch_flex(hooks: ExitStack) -> None:
@@ -307,10 +309,13 @@ def _catch_dynamo(hooks: ExitStack) -> None:
 
 DYNAMO = "torch._dynamo"
 _HOOKS = {flex.MODULE: _catch_flex, hub.MODULE: _catch_hub, DYNAMO: _catch_dynamo}
+_SCALED = (
+    F.scaled_dot_product_attention,
+    torch.ops.aten.scaled_dot_product_attention,
+    torch.ops.aten.scaled_dot_product_attention.default,
+)
 _CALLS: dict[Any, Callable[..., Found]] = {
-    F.scaled_dot_product_attention: pytorch.from_scaled_dot_product,
-    torch.ops.aten.scaled_dot_product_attention: pytorch.from_scaled_dot_product,
-    torch.ops.aten.scaled_dot_product_attention.default: pytorch.from_scaled_dot_product,
+    **dict.fromkeys(_SCALED, pytorch.from_scaled_dot_product),
     F.multi_head_attention_forward: pytorch.from_multi_head_forward,
     run: ours.from_mechanism,
 }

@@ -1,6 +1,8 @@
 """Masks, types and shapes of PyTorch's own attention are read as its kernels take them."""
 
+import importlib
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -59,13 +61,68 @@ def test_a_mask_lies_as_it_broadcasts(shape, mask_shape, is_added):
 HIDDEN = torch.arange(5) > torch.arange(5)[:, None]
 
 
-@pytest.mark.parametrize("number", [-math.inf, torch.finfo(torch.float32).min], ids=["infinity", "least number"])
+HIDING = {"infinity": -math.inf, "least": torch.finfo(torch.float32).min, "narrow": -65504.0, "-1e9": -1e9, "-1e4": -1e4}
+
+
+@pytest.mark.parametrize("number", HIDING.values(), ids=HIDING)
 def test_a_number_added_that_hides_makes_a_key_not_permitted(number, x):
     added = torch.linspace(0, 1, 25).view(5, 5).masked_fill(HIDDEN, number)
     with regard.watch(model := Fused(attn_mask=added)) as lens:
         model(x)
     scores = scores_of(x) + added.masked_fill(HIDDEN, -math.inf)
     assert_as_defined(lens[0].statistics, scores.double().softmax(-1), scores)
+
+
+def test_a_bias_that_falls_off_by_and_by_hides_nothing(x):
+    slope = -50.0 * (torch.arange(200) - torch.arange(200)[:, None]).abs()
+    query = torch.randn(1, 1, 200, 4, generator=torch.Generator().manual_seed(0))
+    with regard.watch(nn.Identity()) as lens:
+        F.scaled_dot_product_attention(query, query, query, slope)
+    assert slope.min() < -9000
+    assert (lens[0].statistics.permitted_keys == 200).all()
+
+
+@pytest.mark.parametrize("make", ["causal_upper_left", "causal_lower_right"])
+@pytest.mark.parametrize("queries", [3, 5])
+def test_a_causal_bias_of_pytorch_is_read_by_what_it_stands_for(make, queries):
+    mask = getattr(importlib.import_module("torch.nn.attention.bias"), make)(queries, 5)
+    shift = 5 - queries if make == "causal_lower_right" else 0
+    query, key = torch.randn(2, 2, queries, 4), torch.randn(2, 2, 5, 4)
+    with regard.watch(nn.Identity()) as lens:
+        F.scaled_dot_product_attention(query, key, key, mask)
+    assert lens[0].first_query == shift
+    scores = (query @ key.mT / 2).masked_fill(torch.ones(queries, 5).tril(shift) == 0, -math.inf)
+    assert_as_defined(lens[0].statistics, scores.double().softmax(-1), scores, first_query=shift)
+
+
+def test_a_mask_that_says_itself_what_it_means_is_not_guessed(x):
+    class Own(torch.Tensor):
+        """A mask with an attention of its own."""
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            is_own = func is F.scaled_dot_product_attention
+            return args[0] if is_own else super().__torch_function__(func, types, args, kwargs)
+
+    model = Fused(attn_mask=torch.zeros(5, 5).as_subclass(Own))
+    with pytest.warns(UserWarning, match="masks of Own, a tensor with functions of its own"), regard.watch(model):
+        model(x)
+
+
+@pytest.mark.parametrize("mask_shape", [(5, 5), (1, 5, 5), (6, 5, 5)])
+def test_heads_that_lie_in_the_batch_are_told_apart_where_the_module_says_how_many(mask_shape, x):
+    class Flat(nn.Module):
+        num_heads = 2
+
+        def forward(self, x):
+            heads = x.unflatten(-1, (2, -1)).transpose(1, 2).flatten(0, 1)
+            return F.scaled_dot_product_attention(heads, heads, heads, mask)
+
+    mask = torch.rand(mask_shape)
+    with regard.watch(model := Flat()) as lens:
+        model(x)
+    expected = (scores_of(x) + mask.expand(6, 5, 5).view(3, 2, 5, 5)).softmax(-1)
+    torch.testing.assert_close(lens[0].statistics.block_map, expected)
 
 
 def test_a_position_that_nobody_looks_at_is_padding_in_self_attention(x):
@@ -158,41 +215,35 @@ def test_sequences_of_unequal_lengths_are_read_one_by_one(layout):
         assert not statistics.block_map[row, :, lengths[row] :].any()
 
 
+class Written(nn.Module):
+    """Self-attention by hand."""
+
+    def forward(self, x):
+        weights = scores_of(x).masked_fill(HIDDEN.to(x.device), -1e9).softmax(-1)
+        return weights @ x.unflatten(-1, (2, -1)).transpose(1, 2)
+
+
+class Masked(nn.Module):
+    """Self-attention by the module of PyTorch."""
+
+    def __init__(self):
+        super().__init__()
+        self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attend(x, x, x, attn_mask=HIDDEN.to(x.device))[0]
+
+
+NUMBERLESS = {"fused": Fused, "written": Written, "module": Masked, "layer": partial(nn.TransformerEncoderLayer, 8, 2, 8)}
+
+
 @pytest.mark.filterwarnings("ignore:No attention was seen", "ignore:There is a performance drop")
-def test_what_has_no_numbers_is_said_to_be_unseen(x):
-    model = Fused()
+@pytest.mark.parametrize("kind", NUMBERLESS.values(), ids=NUMBERLESS)
+def test_what_has_no_numbers_is_said_to_be_unseen(kind, x):
+    model = kind().eval()
     with regard.watch(model) as lens:
-        model(x.to("meta"))
         torch.vmap(model)(x[:, None])
+        model.to("meta")(x.to("meta"))
     reasons = [reason for _, reason in lens.unseen]
-    assert reasons[0].startswith("tensors of the meta device, and fake ones, have no numbers")
-    assert reasons[1].startswith("inside a transform of torch.func")
-
-
-def test_a_subclass_with_the_forward_of_pytorch_keeps_its_fused_path(x):
-    class Own(nn.MultiheadAttention):
-        """Only its name differs."""
-
-    model = Own(8, 2, batch_first=True).eval()
-    with torch.no_grad():
-        without, weights = model(x, x, x, average_attn_weights=False)
-        with regard.watch(model) as lens:
-            within, _ = model(x, x, x, average_attn_weights=False)
-    assert torch.equal(without, within)
-    torch.testing.assert_close(lens["Own"].statistics.block_map, weights)
-
-
-def test_a_layer_of_ones_own_is_seen_inside_an_encoder_of_pytorch(x):
-    class Layer(nn.TransformerEncoderLayer):
-        def __init__(self):
-            super().__init__(8, 2, 8, batch_first=True)
-            self.attend = Fused()
-
-        def forward(self, src, **_):
-            return self.attend(src).transpose(1, 2).flatten(2)
-
-    model = nn.TransformerEncoder(Layer(), 2, enable_nested_tensor=False).eval()
-    with regard.watch(model) as lens:
-        model(x)
-    assert lens.layers == ["layers.0.attend", "layers.1.attend"]
-    torch.testing.assert_close(lens[0].statistics.block_map, scores_of(x).softmax(-1))
+    assert reasons[0].startswith("inside a transform of torch.func")
+    assert reasons[1].startswith("tensors of the meta device, and fake ones, have no numbers")

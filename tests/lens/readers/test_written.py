@@ -111,6 +111,9 @@ def test_every_way_to_write_attention_is_read(way, is_training, scores, value):
 
 HIDING = {
     "infinity": lambda s: s.masked_fill(HIDDEN, float("-inf")),
+    "-1e9": lambda s: s.masked_fill(HIDDEN, -1e9),
+    "-1e4 added": lambda s: s + HIDDEN * -1e4,
+    "least number of a narrow type": lambda s: (s + HIDDEN * torch.finfo(torch.float16).min).float(),
     "least number added": lambda s: s + HIDDEN * torch.finfo(s.dtype).min,
     "least number instead": lambda s: torch.where(HIDDEN, torch.finfo(s.dtype).min, s),
 }
@@ -125,6 +128,42 @@ def test_hidden_keys_are_not_permitted_whatever_hides_them(hide, scores, value):
     assert_as_defined(lens[0].statistics, expected.double().softmax(-1), expected)
 
 
+SPREAD = torch.cat([torch.linspace(-9000, -1, KEYS - 1), torch.zeros(1)]) * torch.ones(QUERIES, 1)
+NO_MASKS = {
+    "large scores": lambda s: s + SPREAD,
+    "all of them low": lambda s: s - 6000,
+    "low in rows of their own": lambda s: s - 6000 * (torch.arange(QUERIES)[:, None] == 1) - 1000,
+}
+
+
+@pytest.mark.parametrize("make", NO_MASKS.values(), ids=NO_MASKS)
+def test_low_scores_alone_hide_nothing(make, scores, value):
+    model = Written(lambda s, v, t: make(s).softmax(-1) @ v)
+    with regard.watch(model) as lens:
+        model(scores, value)
+    assert (lens[0].statistics.permitted_keys == KEYS).all()
+
+
+IN_PLACE = {
+    "filled": lambda s: s.masked_fill_(HIDDEN, -math.inf),
+    "set": lambda s: s.__setitem__(HIDDEN.expand_as(s), -math.inf),
+    "added": lambda s: s.__iadd__(HIDDEN * -1e9),
+}
+
+
+@pytest.mark.parametrize("hide", IN_PLACE.values(), ids=IN_PLACE)
+def test_a_mask_written_into_shifted_scores_is_read(hide, scores, value):
+    def way(scores, value, training):
+        scores = scores - scores.amax(-1, keepdim=True)
+        hide(scores)
+        return scores.softmax(-1) @ value
+
+    with regard.watch(model := Written(way)) as lens:
+        model(scores, value)
+    expected = (scores - scores.amax(-1, keepdim=True)).masked_fill(HIDDEN, -math.inf)
+    assert_as_defined(lens[0].statistics, expected.double().softmax(-1), expected)
+
+
 def test_a_sink_takes_a_share_and_is_no_key(scores, value):
     model = Written(shifted)
     with regard.watch(model) as lens:
@@ -135,10 +174,11 @@ def test_a_sink_takes_a_share_and_is_no_key(scores, value):
     assert (lens[0].statistics.total_weight < 1).all()
 
 
-def test_rows_that_may_look_at_nothing_are_left_out(scores, value):
+@pytest.mark.parametrize("number", [-torch.finfo(torch.float32).max, -1e4])
+def test_rows_that_may_look_at_nothing_are_left_out(number, scores, value):
     nowhere = torch.zeros(BATCH, 1, QUERIES, 1, dtype=torch.bool)
     nowhere[1, :, 3:] = True
-    model = Written(lambda s, v, t: s.masked_fill(nowhere, -torch.finfo(s.dtype).max).softmax(-1) @ v)
+    model = Written(lambda s, v, t: s.masked_fill(nowhere, number).softmax(-1) @ v)
     with regard.watch(model) as lens:
         model(scores, value)
     assert lens[0].statistics.is_live.sum(-1).tolist() == [[5] * HEADS, [3] * HEADS]
@@ -231,6 +271,29 @@ def test_what_cannot_be_followed_is_said(way, reason, scores, value):
     ((layer, found),) = lens.unseen
     assert layer == "Written"
     assert reason in found
+
+
+ASIDE = {
+    "two sides": (lambda s, v: torch.bmm(s[:, 0, 0].softmax(-1).unsqueeze(1), v[:, 0]), (BATCH, KEYS)),
+    "two sides in an equation": (lambda s, v: torch.einsum("bk,bkd->bd", s[:, 0, 0].softmax(-1), v[:, 0]), (BATCH, KEYS)),
+    "another side": (lambda s, v: F.dropout(s[:, 0].mT.softmax(1), 0.5).mT @ v[:, 0], (BATCH, KEYS, QUERIES)),
+}
+
+
+@pytest.mark.parametrize(("way", "shape"), ASIDE.values(), ids=ASIDE)
+def test_a_softmax_of_another_form_is_said_to_be_unread(way, shape, scores, value):
+    model = Written(lambda s, v, t: (s.softmax(-1) @ v, way(s, v)))
+    with regard.watch(model) as lens:
+        model(scores, value)
+    assert lens.layers == ["Written"]
+    assert lens.unseen == [("Written", f"a softmax over {shape} did not multiply values in a way that is read")]
+
+
+def test_a_softmax_that_enters_no_product_is_not_spoken_of(scores, value):
+    model = Written(lambda s, v, t: (s.softmax(-1) @ v, s[:, 0, 0].softmax(-1) * v.sum()))
+    with regard.watch(model) as lens:
+        model(scores, value)
+    assert not lens.unseen
 
 
 def test_no_tensor_is_held_longer_than_the_model_holds_it(scores, value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,9 +25,29 @@ class NotSeen(Exception):
     """Why a call could not be read exactly."""
 
 
-def least_allowed(dtype: torch.dtype) -> float:
-    """What a number added to a score must exceed: half the least of its type, or less, stands for "may not look"."""
-    return torch.finfo(dtype).min / 2
+NEVER, LOW, USUAL = -1e8, -5e3, -5e2
+"""Numbers down to NEVER, or half the least of a narrow type, always hide; down to LOW, half of −10⁴, if none is up to USUAL."""
+
+
+def is_hiding(x: Tensor) -> Tensor:
+    """Which scores, or numbers added to scores, stand for "may not look": −∞, −10⁹, the least of a type, −10⁴.
+
+    What falls off by and by, as ALiBi does over many positions, is no mask: it leaves no gap. Over the gap exp gives exactly 0.
+    """
+    is_low = x <= LOW
+    has_gap = not (is_low.all() or ((x <= USUAL) & ~is_low).any())
+    return is_low if has_gap else x <= max(NEVER, torch.finfo(x.dtype).min / 2)
+
+
+def check_readable(*given: Any) -> None:
+    """Raise NotSeen for tensors that have no numbers to read."""
+    for x in given:
+        if not isinstance(x, Tensor):
+            continue
+        if x.is_meta or type(x).__name__ == "FakeTensor":
+            raise NotSeen("tensors of the meta device, and fake ones, have no numbers: run the model on a real device")
+        if torch._C._functorch.is_functorch_wrapped_tensor(x):
+            raise NotSeen("inside a transform of torch.func (vmap, grad) tensors cannot be read: watch a plain call")
 
 
 @dataclass(frozen=True)

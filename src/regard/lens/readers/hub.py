@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -16,9 +16,9 @@ from regard.attention.masks import dense
 from regard.attention.mechanism import Dot
 from regard.attention.scaled_dot import ScaledDot
 from regard.lens.readers.flex import mask_of
-from regard.lens.readers.found import FoundCall, NotSeen, with_sinks
+from regard.lens.readers.found import FoundCall, with_sinks
 from regard.lens.readers.pytorch import split
-from regard.lens.readers.watching import Watching, current
+from regard.lens.readers.watching import counted, current, refuse
 
 MODULE = "transformers.modeling_utils"
 
@@ -106,7 +106,7 @@ def _shown(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if name.startswith("paged|") or kwargs.get("cache") is not None:
             with watching.suspended():
                 out = function(*given, **kwargs)
-            watching.read(lambda: _refuse("sequences packed by continuous batching are not read: call the model on a batch"))
+            watching.read(lambda: refuse("sequences packed by continuous batching are not read: call the model on a batch"))
             return out
         if name == "flex_attention":
             with watching.aside():
@@ -116,20 +116,7 @@ def _shown(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if name == "sdpa":
             with watching.expecting(query.shape[1], query.shape[2]):
                 return function(*given, **kwargs)
-        return _counted(watching, name, lambda: function(*given, **kwargs))
+        reason = f"the kernel {name!r} shows nothing: load the model with attn_implementation='sdpa' or 'eager'"
+        return counted(watching, lambda: function(*given, **kwargs), reason)
 
     return forward
-
-
-def _counted(watching: Watching, name: str, call: Callable[[], Any]) -> Any:
-    """Run a function, inside which some reader sees attention, or else it is said that none does."""
-    before = watching.num_met
-    out = call()
-    if watching.num_met == before:
-        reason = f"the kernel {name!r} shows nothing: load the model with attn_implementation='sdpa' or 'eager'"
-        watching.read(lambda: _refuse(reason))
-    return out
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise NotSeen(reason)

@@ -18,6 +18,9 @@ class Origin:
     paths: tuple[str, ...]
     """Of the modules that ran then, the innermost last."""
     scores: Tensor | None
+    shape: tuple[int, ...]
+    is_aside: bool = False
+    """Is it over another side than the last of three or more? It is not read, only told of where it enters a product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ def _masked(one: Followed, x: Tensor, out: Tensor, replay: Replay) -> Followed |
 def _changed(one: Followed, x: Tensor, out: Tensor, replay: Replay) -> Followed | None:
     """Weights that are mixed or moved: they are no softmax of the scores any more."""
     changed = _masked(one, x, out, replay)
-    return None if changed is None else replace(changed, origin=Origin(one.origin.paths, None))
+    return None if changed is None else replace(changed, origin=replace(one.origin, scores=None))
 
 
 CAST = named("to", "float", "half", "bfloat16", "double", "type", "type_as", "cpu", "cuda")

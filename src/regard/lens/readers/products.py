@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.lens.readers.found import FoundMatrix, NotSeen, least_allowed
+from regard.lens.readers.found import FoundMatrix, NotSeen, check_readable, is_hiding
 from regard.lens.readers.moves import Followed
 
 
@@ -56,6 +56,7 @@ def read(one: Followed, x: Tensor, order: tuple[int, ...], heads: int) -> FoundM
     """The weights with their scores as (batch, heads, queries, keys)."""
     if one.lost:
         raise NotSeen(f"a softmax was multiplied by values, but {one.lost}")
+    check_readable(x)
     weights = (x if one.weights is None else one.weights).detach()
     scores = _scores(one, weights)
     if weights.dim() == len(order):  # otherwise it is the form from before its heads were put into the batch
@@ -73,7 +74,7 @@ def _scores(one: Followed, weights: Tensor) -> Tensor | None:
     if scores is None:
         return None
     scores = scores.detach()
-    scores = scores.masked_fill(scores <= least_allowed(scores.dtype), float("-inf"))
+    scores = scores.masked_fill(is_hiding(scores), float("-inf"))
     for move in one.moves:
         scores = move(scores)
     return scores if scores.shape == weights.shape else None

@@ -1,10 +1,11 @@
-"""Attention of PyTorch itself: its functions, its modules, and the layers that run as one kernel."""
+"""Attention of PyTorch itself: its functions, and the masks that they take."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.attention.call import Call
-from regard.attention.masks import Mask, causal, dense, everything, padding
+from regard.attention.masks import Mask, causal, dense, everything, lower_right, padding
 from regard.attention.multihead import split_heads
 from regard.attention.scaled_dot import ScaledDot
-from regard.lens.readers.found import Found, FoundCall, NotSeen, least_allowed
+from regard.lens.readers.found import FoundCall, NotSeen, is_hiding
 
 
 def from_scaled_dot_product(
@@ -28,22 +29,53 @@ def from_scaled_dot_product(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    *,
+    num_heads: int = 0,
 ) -> FoundCall:
     """torch.nn.functional.scaled_dot_product_attention, all its arguments; the weights before dropout.
 
-    `is_causal` counts from the first key, as PyTorch defines it.
+    `is_causal` counts from the first key, as PyTorch defines it. Three sides are (batch · num_heads, length, head_dim), if
+    the module says how many there are.
     """
     if any(x.is_nested for x in (query, key, value)):
         return _from_nested(query, key, value, attn_mask, is_causal, scale)
+    given, first_query = _mask_of(attn_mask, is_causal)
+    if num_heads and not enable_gqa and query.dim() == 3 and query.shape[0] % num_heads == 0:
+        apart = partial(_heads_apart, query.shape[0], num_heads)
+        query, key, value = apart(query), apart(key), apart(value)
+        given = given if isinstance(given, Mask) else apart(given)
     lead = query.shape[:-3] if enable_gqa else torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
     query, key, value = (_four_sided(x if enable_gqa else x.expand(*lead, *x.shape[-2:])) for x in (query, key, value))
-    if attn_mask is None:
-        call = Call(ScaledDot(scale), query, key, value, causal if is_causal else everything)
-        return FoundCall(as_cast(call), first_query=0 if is_causal else None)
+    if isinstance(given, Mask):
+        return FoundCall(as_cast(Call(ScaledDot(scale), query, key, value, given)), first_query=first_query)
     lead = (*lead, query.shape[1]) if enable_gqa else lead
-    allowed, bias = split(_aligned(attn_mask, lead))
+    allowed, bias = split(_aligned(given, lead))
     mask = everything if allowed is None else dense(allowed)
     return FoundCall(as_cast(Call(ScaledDot(scale), query, key, value, mask, bias)), allowed)
+
+
+def _mask_of(attn_mask: Tensor | None, is_causal: bool) -> tuple[Mask | Tensor, int | None]:
+    """A mask, written out where positions alone do not tell it, and where the first query stands."""
+    if attn_mask is None:
+        return (causal, 0) if is_causal else (everything, None)
+    kind = type(attn_mask)
+    if kind.__module__ == "torch.nn.attention.bias":  # told by name, for the module is slow to import
+        queries, keys = attn_mask.seq_len_q, attn_mask.seq_len_kv  # type: ignore[attr-defined]
+        is_lower = attn_mask.variant.name == "LOWER_RIGHT"  # type: ignore[attr-defined]
+        return (lower_right(causal, queries, keys), keys - queries) if is_lower else (causal, 0)
+    if writer(kind, "__torch_function__") not in (Tensor, nn.Parameter):
+        raise NotSeen(f"masks of {kind.__name__}, a tensor with functions of its own, are not read: give a plain tensor")
+    return attn_mask, None
+
+
+def writer(kind: type, name: str) -> type:
+    """The class that wrote what a class has by this name."""
+    return next(one for one in kind.__mro__ if name in vars(one))
+
+
+def _heads_apart(batch: int, num_heads: int, x: Tensor) -> Tensor:
+    """(batch, …) with its heads beside it; what broadcasts stays as it is."""
+    return x.unflatten(0, (-1, num_heads)) if x.dim() == 3 and x.shape[0] == batch else x
 
 
 def _aligned(mask: Tensor, lead: Sequence[int]) -> Tensor:
@@ -65,14 +97,14 @@ def as_cast(call: Call) -> Call:
 def split(given: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """A mask of PyTorch as who may look at whom, and what is added to the scores.
 
-    Half the least number of a type, or less, stands for "may not look". Sides that are repeated are not written out.
+    Sides that are repeated are not written out.
     """
     for axis in range(given.dim()):
         if given.stride(axis) == 0 and given.shape[axis] > 1:
             given = given.narrow(axis, 0, 1)
     if given.dtype == torch.bool:
         return given, None
-    allowed = given > least_allowed(given.dtype)
+    allowed = ~is_hiding(given)
     if allowed.all():
         return None, given
     added = given.masked_fill(~allowed, 0)
@@ -140,84 +172,6 @@ def _projected(given: SimpleNamespace) -> tuple[Tensor, Tensor]:
     return split_heads(query.transpose(0, 1), head_dim), split_heads(key.transpose(0, 1), head_dim)
 
 
-def _from_multi_head_module(module: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> FoundCall:
-    given = inspect.signature(nn.MultiheadAttention.forward).bind(module, *args, **kwargs).arguments
-    query, key, value = (given.pop(name) for name in ("query", "key", "value"))
-    given.pop("self")
-    is_self = query is key
-    if module.batch_first and query.dim() == 3:
-        query, key = query.transpose(0, 1), key.transpose(0, 1)
-    return from_multi_head_forward(
-        query,
-        query if is_self else key,
-        value,
-        module.embed_dim,
-        module.num_heads,
-        module.in_proj_weight,
-        module.in_proj_bias,
-        module.bias_k,
-        module.bias_v,
-        module.add_zero_attn,
-        0.0,
-        None,
-        None,
-        use_separate_proj_weight=not module._qkv_same_embed_dim,
-        q_proj_weight=module.q_proj_weight,
-        k_proj_weight=module.k_proj_weight,
-        **given,
-    )
-
-
-def _from_fused_layer(
-    layer: nn.TransformerEncoderLayer,
-    src: Tensor,
-    src_mask: Tensor | None = None,
-    src_key_padding_mask: Tensor | None = None,
-    is_causal: bool = False,
-) -> FoundCall:
-    """A layer that ran as one fused kernel, so that its self_attn was never called."""
-    lengths = None
-    if src.is_nested:
-        lengths = torch.tensor([len(row) for row in src.unbind()], device=src.device)
-        src = torch.nested.to_padded_tensor(src, 0.0)
-    x = layer.norm1(src) if layer.norm_first else src
-    found = _from_multi_head_module(
-        layer.self_attn, x, x, x, attn_mask=src_mask, key_padding_mask=src_key_padding_mask, is_causal=is_causal
-    )
-    if lengths is None:
-        return found
-    return replace(found, call=replace(found.call, mask=found.call.mask & padding(lengths, lengths)))
-
-
-Fused = Iterator[tuple[str, Callable[[], Found]]]
-
-
-def _in_multi_head(module: nn.Module, *args: Any, **kwargs: Any) -> Fused:
-    yield "", lambda: _from_multi_head_module(module, *args, **kwargs)  # type: ignore[arg-type]
-
-
-def _in_encoder_layer(module: nn.Module, *args: Any, **kwargs: Any) -> Fused:
-    yield "self_attn", lambda: _from_fused_layer(module, *args, **kwargs)  # type: ignore[arg-type]
-
-
-def _in_encoder(module: nn.Module, *args: Any, **kwargs: Any) -> Fused:
-    yield from ()
-
-
-def fused_reader(module: nn.Module) -> Callable[..., Fused] | None:
-    """What reads a module that PyTorch may run as one kernel, by the class that wrote its forward."""
-    writer = next(one for one in type(module).__mro__ if "forward" in vars(one))
-    return FUSED_MODULES.get(writer)
-
-
-FUSED_MODULES: dict[type, Callable[..., Fused]] = {
-    nn.MultiheadAttention: _in_multi_head,
-    nn.TransformerEncoderLayer: _in_encoder_layer,
-    nn.TransformerEncoder: _in_encoder,
-}
-"""Modules that give up their fused path when they notice a mode; they are read from their own inputs instead."""
-
-
 def _four_sided(x: Tensor) -> Tensor:
     while x.dim() < 3:
         x = x.unsqueeze(0)
@@ -235,7 +189,7 @@ def _with_padding(
 ) -> tuple[Mask, Tensor | None]:
     """Padding joined in; where queries are the keys, padded queries are left out too."""
     hidden = key_padding_mask if key_padding_mask.dim() == 2 else key_padding_mask[None]
-    is_hidden = hidden if hidden.dtype == torch.bool else hidden <= least_allowed(hidden.dtype)
+    is_hidden = hidden if hidden.dtype == torch.bool else is_hiding(hidden)
     if hidden.dtype != torch.bool:
         added = F.pad(hidden.masked_fill(is_hidden, 0), (0, num_extra))[:, None, None]
         bias = added if bias is None else bias + added

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn
 
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
-from regard.lens.readers.found import Found
+from regard.lens.readers.found import Found, NotSeen
 
 
 class Watching(TorchFunctionMode):
@@ -25,6 +25,15 @@ class Watching(TorchFunctionMode):
         """Run what stands in it as if there were no watch, compiled where it was compiled."""
         raise NotImplementedError
 
+    @property
+    def is_here(self) -> bool:
+        """Is it on, or suspended for a while, where this is asked?"""
+        raise NotImplementedError
+
+    def resumed(self) -> AbstractContextManager[None]:
+        """Back on, if it was suspended."""
+        raise NotImplementedError
+
     def suspended(self) -> AbstractContextManager[None]:
         """Let no function be read that runs in it."""
         raise NotImplementedError
@@ -38,3 +47,17 @@ def current() -> Watching | None:
     """The watch that is active where this is called, in this thread."""
     stack: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
     return next((mode for mode in reversed(stack) if isinstance(mode, Watching)), None)
+
+
+def counted(watching: Watching, call: Callable[[], Any], reason: str) -> Any:
+    """Run a function, inside which some reader sees attention, or else it is said why none does."""
+    before = watching.num_met
+    out = call()
+    if watching.num_met == before:
+        watching.read(lambda: refuse(reason))
+    return out
+
+
+def refuse(reason: str) -> NoReturn:
+    """What is read of a call that cannot be."""
+    raise NotSeen(reason)

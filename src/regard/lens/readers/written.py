@@ -17,7 +17,7 @@ from torch import Tensor
 
 from regard.lens.readers.found import FoundMatrix
 from regard.lens.readers.frames import Frame
-from regard.lens.readers.moves import MOVES, Followed, Origin, named, replay_of
+from regard.lens.readers.moves import CHANGED, MASKED, MOVES, Followed, Origin, named, replay_of
 from regard.lens.readers.products import factors_of, order_of, read
 
 SOFTMAX = frozenset(named("softmax"))
@@ -27,6 +27,7 @@ PRODUCTS = frozenset(named("matmul", "bmm", "einsum", "baddbmm"))
 WRITTEN = frozenset(
     [torch.Tensor.__setitem__, *named("index_fill", "masked_scatter", "fill_diagonal", "zero", "copy", "index_put")]
 )
+CHANGING = frozenset([*MASKED, *CHANGED])
 FUNCTIONS = frozenset(MOVES) | SOFTMAX | DROPOUT | SHIFT | PRODUCTS | WRITTEN
 """What has to be shown to `Matrices`."""
 
@@ -43,7 +44,7 @@ class Matrices:
         self.followed: dict[int, tuple[weakref.ref[Tensor], Followed]] = {}
         self.shifted: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
         self.unread: dict[tuple[str, ...], tuple[int, ...]] = {}
-        """Where each softmax over four sides was that has not been read, and its shape."""
+        """Where each softmax was that looks like attention and has not been read, and its shape."""
 
     def before(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Keep the weights that a dropout in place is about to change."""
@@ -59,6 +60,8 @@ class Matrices:
             args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
         if func in SOFTMAX:
             self.begin(args, kwargs, out, tuple(frame.path for frame in frames))
+        if func in WRITTEN or (func in CHANGING and args and out is args[0]):
+            self.shifted.pop(id(args[0]), None)  # it is written to, which the scores from before are not
         if func in SHIFT and isinstance(out, Tensor):
             self.shift(args, out)
         if not self.followed:
@@ -71,14 +74,16 @@ class Matrices:
             self.follow(func, args, kwargs, out)
 
     def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor, paths: tuple[str, ...]) -> None:
-        """Follow a softmax over the last of three sides or more."""
+        """Follow a softmax; one that is not over the last of three sides or more, only as far as a product."""
         scores = args[0]
         dim = args[1] if len(args) > 1 else kwargs.get("dim")
         if out.dim() < 3 or dim not in (-1, out.dim() - 1):
+            self.put(out, Followed(Origin(paths, None, tuple(out.shape), is_aside=True)))
             return
         place = self.shifted.get(id(scores))
         scores = place[1] if place is not None and place[0]() is scores else scores
-        self.put(out, Followed(Origin(paths, None if out is scores or "out" in kwargs else scores)))
+        scores = None if out is scores or "out" in kwargs else scores
+        self.put(out, Followed(Origin(paths, scores, tuple(out.shape))))
         if out.dim() > 3:
             self.unread.setdefault(paths, tuple(out.shape))
 
@@ -106,6 +111,9 @@ class Matrices:
                 continue
             if func in DROPOUT:
                 self.put(out, one if out is x else replace(one, weights=x if one.weights is None else one.weights))
+            elif one.origin.is_aside:
+                if func in MOVES and out.numel() == x.numel():
+                    self.put(out, one)
             elif func in MOVES:
                 moved = MOVES[func](one, x, out, replay_of(func, args[:at], args[at + 1 :], kwargs))
                 if moved is not None:
@@ -128,9 +136,13 @@ class Matrices:
             one = self.get(x)
             if one is None or len(factors) != 2:
                 continue
+            if one.origin.is_aside:
+                self.unread[one.origin.paths] = one.origin.shape
+                continue
             order = order_of(equation, at, one, factors)
             if order is not None:
-                self.unread.pop(one.origin.paths, None)
+                if self.unread.get(one.origin.paths) == one.origin.shape:
+                    del self.unread[one.origin.paths]
                 self.found(one.origin.paths, partial(read, one, x, order))
                 one.origin.scores = None
 
