@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from regard.cli import main
+from regard.commands import COMMANDS
 
 GOOD = "Ada\tB-PER\nmet\tO\n\n"
 
@@ -25,6 +26,12 @@ def folder_with(tmp_path, **files):
     for name, content in files.items():
         (folder / f"{name}.conll").write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
+
+
+def test_numbers_that_json_does_not_have_are_null(capsys, monkeypatch):
+    heads = [{"induction": float("nan"), "entropy_bits": 1.5}]
+    monkeypatch.setitem(COMMANDS, "list", lambda _: {"heads": heads, "largest": (float("-inf"), 2)})
+    assert run(capsys, "list") == (0, {"heads": [{"induction": None, "entropy_bits": 1.5}], "largest": [None, 2]}, "")
 
 
 BAD_FILES = {

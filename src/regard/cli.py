@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         _require_text(arguments)
         result = command(arguments[1:])
         if is_json:
-            print(json.dumps(result, ensure_ascii=False), flush=True)
+            print(json.dumps(_finite(result), ensure_ascii=False), flush=True)
         return result.get("exit_code", 0)
     except InputError as error:
         return _fail(str(error), is_json, 2)
@@ -68,6 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"a fault of ours, please report it with the lines above: {error!r}", is_json, 1)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _finite(value: Any) -> Any:
+    """Plain values with null for NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _require_text(arguments: list[str]) -> None:

@@ -36,21 +36,22 @@ def definitions(
     missing = top_keys - largest.shape[-1]
     entropy = -(size * torch.where(size > 0, size, 1).log2()).sum(-1)
     permitted = (size > 0 if scores is None else scores > -math.inf).sum(-1).double()
+    rests = (permitted > 0) & (total == 0)
     found = {
-        "is_live": total > 0,
+        "is_live": permitted > 0,
         "entropy_bits": entropy,
         "permitted_keys": permitted,
         "evenness": torch.where(permitted > 1, entropy / permitted.log2(), math.nan),
         "top_weights": torch.nn.functional.pad(largest, (0, missing)),
         "top_keys": torch.nn.functional.pad(torch.where(largest > 0, order, -1), (0, missing), value=-1),
         "total_weight": total,
-        "mean_distance": mean,
-        "distance_spread": (share * (distance - mean[..., None]) ** 2).sum(-1).sqrt(),
+        "mean_distance": mean.masked_fill(rests, math.nan),
+        "distance_spread": (share * (distance - mean[..., None]) ** 2).sum(-1).sqrt().masked_fill(rests, math.nan),
         "sink_share": size[..., :sink_keys].sum(-1),
         "window_share": (size * (distance <= window)).sum(-1),
         "previous_share": (size * (ahead == -1)).sum(-1),
         "mass_received": weights.sum(2),
-        "block_map": block_map(weights),
+        "block_map": block_map(weights, permitted > 0),
     }
     if scores is not None:
         scores = scores.detach().double()
@@ -62,14 +63,14 @@ def definitions(
     return found
 
 
-def block_map(weights: Tensor) -> Tensor:
+def block_map(weights: Tensor, is_live: Tensor) -> Tensor:
     """Weight from each run of queries to each run of keys, divided by the live queries of the run."""
     batch, heads, queries, keys = weights.shape
     high, wide = cell_width(queries), cell_width(keys)
     cells = weights.new_zeros(batch, heads, num_cells(queries), num_cells(keys))
     for r in range(cells.shape[2]):
         rows = weights[:, :, r * high : (r + 1) * high]
-        num_live = (rows.abs().sum(-1) > 0).sum(-1).clamp(min=1)
+        num_live = is_live[:, :, r * high : (r + 1) * high].sum(-1).clamp(min=1)
         for c in range(cells.shape[3]):
             cells[:, :, r, c] = rows[..., c * wide : (c + 1) * wide].sum((-2, -1)) / num_live
     return cells

@@ -176,6 +176,18 @@ def test_segments_of_each_sequence():
     query, key = vectors(batch=2)
     segments = torch.stack([torch.tensor([0, 2, 1])[torch.arange(LENGTH) * 3 // LENGTH], torch.arange(LENGTH) % 4])
     agree(Call(ScaledDot(), query, key, key), segments=segments)
+    agree(Call(ScaledDot(), query, key, key), segments=segments - 1)
+
+
+@runs_kernels
+def test_rows_that_are_no_numbers_are_nan_and_no_padding():
+    query, key = vectors()
+    query[:, :, 10:20] = math.nan
+    found = read(Call(ScaledDot(), query, key, key, causal), Wanted())
+    is_bad = (torch.arange(LENGTH) >= 10) & (torch.arange(LENGTH) < 20)
+    assert found.is_live.all()
+    for name in ("entropy_bits", "logsumexp", "largest_logit", "top_weights", "mean_distance", "total_weight"):
+        assert torch.equal(found.values[name].flatten().cpu().isnan(), is_bad), name
 
 
 @runs_kernels

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from regard.attention import ScaledDot, causal
 from regard.attention.call import Call
 from regard.errors import InputError
 from regard.lens.measure import Measured, Sample, measure
-from regard.lens.record import Lens, Reading, Total
+from regard.lens.readers.flex import from_flex
+from regard.lens.record import BROKEN, Lens, Reading, Total
 from regard.lens.statistics import Wanted
 
 
@@ -169,6 +171,47 @@ def test_tables_of_pandas_have_a_line_each(lens):
     assert len(lens.to_pandas("key")) == len(queries)
     with pytest.raises(InputError, match='"head", "query" or "key", got \'token\''):
         lens.to_pandas("token")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_half_precision_are_as_exact_as_rectangles(dtype):
+    torch.manual_seed(0)
+    x = (2 * torch.randn(1, 2, 20, 8)).to(dtype)
+    with regard.watch(Layer(), Wanted(rectangles=((range(5, 9), range(20)),)), keep_calls=True) as seen:
+        Layer()(x)
+    (reading,) = seen.readings
+    weights = reading.weights(range(5, 9))
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights, reading.statistics.rectangles[0], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2, 4))
+
+
+def test_rows_without_numbers_are_told_once_and_leave_the_means():
+    x = torch.randn(1, 2, 6, 4)
+    x[:, 0] = math.nan
+    model = Layer()
+    with regard.watch(model) as seen:
+        model(x)
+        model(x)
+    assert seen.unseen == [("Layer", BROKEN)]
+    means = seen.head_means()["Layer"]
+    assert means["entropy_bits"][0].isnan()
+    assert means["entropy_bits"][1] > 0
+    assert means["permitted_keys"].tolist() == [3.5, 3.5]
+    first = seen.summary().splitlines()[1]
+    assert "unknown" in first
+    assert "nan" in first
+    assert "Layer  not seen: rows whose weights are NaN or infinite" in seen.summary()
+
+
+def test_a_sample_counts_no_rows_whose_scores_forbid_every_key():
+    torch.manual_seed(1)
+    x = torch.randn(1, 1, 12, 4)
+    call = from_flex(x, x, x, lambda score, b, h, i, j: torch.where(i > j + 5, score, -math.inf)).call
+    blocks = tuple(range(start, start + 3) for start in range(0, 12, 3))
+    total = Total((0,))
+    total.add(measure(call, sample=sample_of(call, blocks, 4)))
+    torch.testing.assert_close(total.means()["permitted_keys"], measure(call).statistics.head_means()["permitted_keys"])
 
 
 def test_a_layer_that_changes_its_number_of_heads_is_told():

@@ -2,6 +2,7 @@
 
 import math
 
+import jaxtyping
 import pytest
 import torch
 
@@ -222,11 +223,28 @@ def test_only_what_is_asked_for_is_kept():
         ({"names": ("entropy",)}, f"No statistic is called 'entropy'. Known: {', '.join(STATISTICS)}"),
         ({"top_keys": 0}, "top_keys must be at least 1, got 0"),
         ({"window": -1}, "window must be at least 0, got -1"),
+        (
+            {"segments": torch.tensor([0, 1])},
+            r"segments must be a tensor of whole numbers \(batch or 1, keys\), got torch.int64 \(2,\)",
+        ),
+        ({"segments": torch.tensor([[0.5]])}, "segments must be a tensor of whole numbers .*, got torch.float32"),
+        ({"segments": [[0, 1]]}, "segments must be a tensor of whole numbers .*, got list"),
+        ({"segments": torch.tensor([[-2, 1]])}, "segments must be numbered from 0, with -1 for none, got -2"),
+        (
+            {"alignments": {"a": torch.tensor([0])}},
+            r"alignments\['a'\] must be .* \(batch or 1, queries\), got torch.int64 \(1,\)",
+        ),
     ],
 )
-def test_what_cannot_be_measured_is_told(options, text):
+def test_what_cannot_be_measured_is_told(options, text, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # or it would tell of kinds and sides sooner
     with pytest.raises(InputError, match=text):
         Wanted(**options)
+
+
+def test_a_bare_string_is_one_name():
+    assert Wanted("entropy_bits").names == ("entropy_bits",)
+    assert Wanted(["entropy_bits", "evenness"]).names == ("entropy_bits", "evenness")
 
 
 def test_a_way_that_is_named_never_falls_back():

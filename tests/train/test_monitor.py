@@ -1,6 +1,7 @@
 """The monitor reads a training run, changes nothing in it, and warns of collapse."""
 
 import csv
+import math
 import warnings
 
 import pytest
@@ -176,6 +177,21 @@ def test_logits_that_grow_are_told_and_large_ones_that_do_not_are_not(tmp_path):
 def test_a_sink_is_told(tmp_path):
     with pytest.warns(AttentionWarning, match=r"layers.0 at step 0: \d+% of its weight goes to the first key"):
         fit(tmp_path, AttentionMonitor(every_n_steps=1, limits=Limits(sink_share=0.01)))
+
+
+def test_a_layer_that_is_no_number_is_told(tmp_path):
+    class Broken(Toy):
+        def training_step(self, batch, batch_number):
+            with torch.no_grad():
+                self.layers[1].project.weight[0] = float("nan")  # of a query
+            return super().training_step(batch, batch_number)
+
+    log = Log(tmp_path / "log.csv", "dev_score")
+    told = r"layers.1 at step 0: weights of some of its queries are NaN or infinite. What may help: a lower learning rate"
+    with pytest.warns(AttentionWarning, match=told):
+        fit(tmp_path, log, AttentionMonitor(every_n_steps=1), model=Broken(), epochs=1, num_steps=1)
+    assert math.isnan(float(log.rows[0]["attention/layers.1/largest_logit"]))
+    assert math.isnan(float(log.rows[0]["attention/layers.1/smallest_entropy_bits"]))
 
 
 def test_a_model_without_attention_is_noted_once_and_trained_on(tmp_path):

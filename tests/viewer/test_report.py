@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import regard
 from regard.errors import InputError
 from regard.lens.statistics import STATISTICS, Statistics
 from regard.viewer.contents import contents
@@ -105,6 +106,20 @@ def test_a_full_report_fits_and_says_what_was_left_out():
     assert unpack(shown["layers"][1]["top_queries"]).tolist() == list(range(0, 100_000, 782))
     count = shown["layers"][1]["top_count"]
     assert unpack(head["top_keys"]).view(-1, count).equal(seen.top_keys[0, 3, ::782, :count])
+
+
+@pytest.mark.parametrize("num_words", [6, 1200], ids=["few", "many"])
+def test_a_name_that_is_no_text_is_shown_with_question_marks(num_words):
+    odd = "caf\udce9.txt"  # as Python reads a file's name that is not UTF-8
+    x = torch.zeros(1, 1, num_words, 2)
+    with regard.watch(torch.nn.Identity(), ["entropy_bits"]) as lens:
+        torch.nn.functional.scaled_dot_product_attention(x, x, x)
+    page = render([Picture.of(lens, odd, [odd] * num_words)], title=odd)
+    page.encode()
+    data = data_of(page)
+    assert data["title"] == data["pictures"][0]["title"] == "caf?.txt"
+    if num_words == 6:
+        assert data["pictures"][0]["keys"] == 6 * ["caf?.txt"]
 
 
 def test_room_decides_what_is_kept():

@@ -15,7 +15,7 @@ from torch.linalg import vecdot
 
 from regard.attention.blockwise import Side
 from regard.attention.call import Block, Call, share
-from regard.attention.mechanism import Scored
+from regard.attention.mechanism import Dot, Scored
 from regard.attention.normalizers.softmax import Softmax
 from regard.lens.statistics import Wanted, cell_width, num_cells
 
@@ -68,7 +68,7 @@ def of_matrix(weights: Tensor, scores: Tensor | None) -> Source:
     def read(block: Block) -> Piece:
         rows = slice(block.rows.start, block.rows.stop)
         cut, given = _in_single(weights[:, :, rows]), None if scores is None else _in_single(scores[:, :, rows])
-        return cut, given, (cut != 0 if given is None else given > -math.inf).sum(-1)
+        return cut, given, (cut != 0 if given is None else ~given.isneginf()).sum(-1)
 
     return Source(shape, blocks, read, _in_single(weights[:0]))  # type: ignore[arg-type]
 
@@ -120,13 +120,14 @@ def _of_block(part: Call, is_full: bool) -> Piece:
         return part.weights(), None, part.mask.write(shape, rows, keys, device).sum(-1)
     scores = mechanism.score(part.query, share(part.key, part.shape[1]))
     bias = part.bias_of(part.whole)
-    if is_full and bias is None:
-        every = scores.new_ones(1, 1, 1, 1, dtype=torch.bool)
+    may_forbid = bias is not None or type(mechanism).score is not Dot.score  # a score of −∞ is as good as a mask
+    if is_full and not may_forbid:
+        every = scores.new_ones((), dtype=torch.bool).expand(1, 1, *scores.shape[2:])
         weights = scores.softmax(-1) if type(mechanism.normalize) is Softmax else mechanism.normalize(scores, every)
         return weights, scores, torch.tensor(len(keys), device=device)
     scores = scores if bias is None else scores + bias
     forbidden = ~part.mask.write(shape, rows, keys, device)
-    if bias is not None:
+    if may_forbid:
         forbidden = forbidden | (scores <= torch.finfo(scores.dtype).min / 2)
     scores = scores + torch.where(forbidden, -math.inf, 0.0).to(scores.dtype)  # sooner than to fill
     if type(mechanism.normalize) is Softmax:
@@ -187,11 +188,18 @@ def _of_rows(
             found["logsumexp"], found["largest_logit"] = scores.logsumexp(-1), scores.amax(-1)
     if "entropy_bits" not in found:
         found["entropy_bits"] = torch.special.entr(size).sum(-1) / math.log(2)
-    if wanted.segments is not None:
-        own = wanted.segments if wanted.segments.shape[0] == 1 else wanted.segments[batch.start : batch.stop]
-        place = own.to(size.device)[:, None, None, key_at].expand(size.shape)
-        found["segment_shares"] = size.new_zeros(*size.shape[:3], wanted.num_segments).scatter_add_(3, place, size)
+    if wanted.num_segments:
+        found["segment_shares"] = in_segments(size, key_at, wanted, batch)
     return found
+
+
+def in_segments(weights: Tensor, key_at: Tensor, wanted: Wanted, batch: range) -> Tensor:
+    """Weights summed by the segment of each key: (batch, heads, rows, segments)."""
+    segments, count = wanted.segments, wanted.num_segments
+    assert segments is not None
+    own = segments if segments.shape[0] == 1 else segments[batch.start : batch.stop]
+    place = own.to(weights.device, torch.long)[:, None, None, key_at] % (count + 1)  # −1 is the last, which is left out
+    return weights.new_zeros(*weights.shape[:3], count + 1).scatter_add(3, place.expand(weights.shape), weights)[..., :count]
 
 
 def _with_logs(size: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -213,9 +213,9 @@ class Passes:
     def _places(self) -> Any:
         from regard.lens.kernels.triton_statistics import Places
 
-        (queries, keys), wanted, segments = self.call.shape[2:], self.wanted, self.wanted.segments
-        if segments is not None:
-            segments = segments.to(self.lse.device, torch.int32).contiguous()
+        (queries, keys), wanted, segments = self.call.shape[2:], self.wanted, None
+        if wanted.segments is not None and wanted.num_segments:
+            segments = wanted.segments.to(self.lse.device, torch.int32).contiguous()
         stride = keys if segments is not None and segments.shape[0] > 1 else 0
         cells = cell_width(queries), num_cells(queries)
         return Places(self.first_query, wanted.window, wanted.sink_keys, *cells, segments, stride, wanted.num_segments)

@@ -50,6 +50,8 @@ class Measured:
     how: str
     sample: Sample | None = None
     """None where every query was read."""
+    is_finite: bool = True
+    """Are the weights of all live rows numbers?"""
 
 
 @torch.inference_mode(False)  # results are of the ordinary kind, and threads know no inference mode
@@ -66,7 +68,7 @@ def measure(
     rows = None if sample is None else sample.rows
     chosen, reasons = _chosen(call, fitting, way)
     if chosen != "triton":
-        call = _widened(call)
+        call = widened(call)
     if chosen == "explicit":
         found = explicit.measure(explicit.of_call(call), fitting, first_query, rows)
     else:
@@ -135,9 +137,10 @@ def live_rows(call: Call) -> Bool[Tensor, "batch heads queries"]:
 def _finished(
     found: explicit.Found, rectangles: tuple[Tensor, ...], wanted: Wanted, how: str, sample: Sample | None
 ) -> Measured:
-    """Sums turned into means, and what was not wanted left out."""
+    """Sums turned into means, what is no number marked, and what was not wanted left out."""
     values, shares = ({name: value.cpu() for name, value in one.items()} for one in found)
-    is_live = values["total_weight"] > 0
+    total, is_live = values["total_weight"], values["permitted_keys"] > 0
+    is_broken = is_live & ~total.isfinite()
     queries = is_live.shape[2]
     high = cell_width(queries)
     in_cell = values["block_map"].new_zeros(values["block_map"].shape[:3])
@@ -145,6 +148,12 @@ def _finished(
     values["block_map"] = values["block_map"] / in_cell.clamp(min=1)[..., None]
     permitted, bits = values["permitted_keys"], values["entropy_bits"]
     values["evenness"] = torch.where(permitted > 1, bits / permitted.clamp(min=2).log2(), math.nan)
+    for name in ("mean_distance", "distance_spread"):
+        values[name] = values[name].masked_fill(is_live & (total == 0), math.nan)
+    if is_broken.any():
+        of_rows = values.keys() - {"mass_received", "block_map", "permitted_keys", "top_keys"}
+        values |= {name: _without_rows(values[name], is_broken) for name in of_rows}
+        shares = {name: _without_rows(share, is_broken) for name, share in shares.items()}
     if sample is not None:
         values["mass_received"] *= sample.num_blocks / len(sample.rows)
         values["block_map"][in_cell == 0] = math.nan
@@ -152,12 +161,17 @@ def _finished(
     missing = {name: "the mechanism has no scores" for name in wanted.names if name not in values}
     if "segment_shares" in missing:
         missing["segment_shares"] = "no segments were given for so many keys"
-    return Measured(Statistics(kept, is_live, shares, rectangles, missing), how, sample)
+    return Measured(Statistics(kept, is_live, shares, rectangles, missing), how, sample, not is_broken.any())
+
+
+def _without_rows(value: Tensor, left_out: Bool[Tensor, "batch heads queries"]) -> Tensor:
+    """NaN in some rows: passes differ in what they find there."""
+    return value.masked_fill(left_out if value.dim() == 3 else left_out[..., None], math.nan)
 
 
 def _rectangle(call: Call, rows: range, keys: range) -> Tensor:
     """P over a run of queries and a run of keys; only these queries are computed."""
-    return _widened(call).weights(rows)[..., keys.start : keys.stop].cpu()
+    return widened(call).weights(rows)[..., keys.start : keys.stop].cpu()
 
 
 def _detached(call: Call) -> Call:
@@ -166,8 +180,8 @@ def _detached(call: Call) -> Call:
     return Call(call.mechanism, call.query.detach(), call.key.detach(), call.value.detach(), call.mask, bias)
 
 
-def _widened(call: Call) -> Call:
-    """In float32 where it came in half precision."""
+def widened(call: Call) -> Call:
+    """Without its dropout, in float32 where it came in half precision."""
 
     def widen(x: Tensor) -> Tensor:
         return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

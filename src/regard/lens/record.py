@@ -14,13 +14,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regard.errors import InputError
-from regard.lens.measure import Measured, Sample
+from regard.lens.measure import Measured, Sample, widened
 from regard.lens.statistics import STATISTICS, Statistics, Wanted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from regard.attention.call import Call
+
+BROKEN = "rows whose weights are NaN or infinite, which are in no mean"
+"""What is told of a layer that has such rows."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,14 @@ class Reading:
     """What was computed, where it was kept: more weights can be read from it."""
 
     def weights(self, rows: range | None = None) -> Float[Tensor, "batch heads rows keys"]:
-        """Exact weights of some queries or all, before dropout. Raises InputError where the call was not kept."""
+        """Exact weights of some queries or all, before dropout and in float32 or wider.
+
+        Raises InputError where the call was not kept.
+        """
         if self.call is None:
             raise InputError("The vectors of this call were not kept: watch(..., keep_calls=True), or rectangles in Wanted.")
         with torch.no_grad():
-            return self.call.weights(rows).cpu()
+            return widened(self.call).weights(rows).cpu()
 
     def head(self, head: int) -> dict[str, Tensor]:
         """Every statistic of one head: (batch, queries), (batch, keys) or (batch, row_cells, key_cells)."""
@@ -88,8 +94,9 @@ class Total:
             for name, (part, count) in measured.statistics.head_sums().items():
                 self._add(name, part, count, torch.zeros_like(part))
         else:
+            is_out = ~measured.statistics.is_live
             for name, value in measured.statistics.of_queries().items():
-                self._add(name, *estimated(value, measured.sample))
+                self._add(name, *estimated(value.masked_fill(is_out, math.nan), measured.sample))
 
     def merge(self, other: Total) -> None:
         """Take in the sums of other calls."""
@@ -102,8 +109,8 @@ class Total:
             into[name] = into[name] + part if name in into else part
 
     def means(self) -> dict[str, Float[Tensor, " heads"]]:
-        """Of each head, over every query that may look at something."""
-        return {name: value / self.counts[name].clamp(min=1) for name, value in self.sums.items()}
+        """Of each head, over every query that may look at something; NaN where no query has a value."""
+        return {name: value / self.counts[name] for name, value in self.sums.items()}
 
     def errors(self) -> dict[str, Float[Tensor, " heads"]]:
         """Standard errors of the means that sampling leaves; 0 where every query was read."""
@@ -140,7 +147,7 @@ class Lens:
         self.keep, self.window = keep, window
         self.totals: dict[str, Total] = {}
         self.unseen: list[tuple[str, str]] = []
-        """(layer, reason) for calls that were not read: never a guess."""
+        """(layer, reason) for calls that were not read, and for rows of which there is no mean: never a guess."""
         self.gates: dict[str, Tensor] = {}
         """Under the path of each gate that ran, its latest map: what it multiplied by."""
         self.notes: list[str] = []
@@ -155,6 +162,8 @@ class Lens:
             self.unseen.append((reading.layer, f"it had {len(heads)} heads now and {len(total.heads)} before"))
             return
         total.add(measured)
+        if not measured.is_finite and (reading.layer, BROKEN) not in self.unseen:
+            self.unseen.append((reading.layer, BROKEN))
         self._kept.setdefault(reading.layer, deque(maxlen=self.keep)).append(reading)
 
     def merge(self, other: Lens) -> None:

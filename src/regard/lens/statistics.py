@@ -1,13 +1,14 @@
 """What is measured of the weights of a call, each statistic with its definition on the whole matrix.
 
 P = weights (batch, heads, queries, keys); S = the scores that the softmax takes; d = |query − key| in positions.
-Rows that may look at nothing are zero in P and stay out of every mean.
+Rows that may look at nothing are zero in P and stay out of every mean. Where a weight is NaN or infinite, so that a row has no
+sum, all statistics of the row but `permitted_keys` and `top_keys` are NaN.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -41,7 +42,7 @@ STATISTICS = {
     "top_weights": Definition("query", "share", "the `top_keys` largest |P| of a row, largest first; 0 where there are fewer"),
     "top_keys": Definition("query", "position", "the keys that have them; −1 where there are fewer"),
     "total_weight": Definition("query", "share", "Σₖ |P|: 1 for a softmax, less where a sink takes a share"),
-    "mean_distance": Definition("query", "positions", "Σₖ |P| d / Σₖ |P|"),
+    "mean_distance": Definition("query", "positions", "Σₖ |P| d / Σₖ |P|; NaN where all weights are 0"),
     "distance_spread": Definition("query", "positions", "standard deviation of d under |P| / Σₖ |P|"),
     "sink_share": Definition("query", "share", "Σ of |P| over the first `sink_keys` keys"),
     "window_share": Definition("query", "share", "Σ of |P| over the keys with d ≤ `window`"),
@@ -75,28 +76,41 @@ MEANS = [
 class Wanted:
     """What to measure, and the numbers that the definitions leave open. Raises InputError for what cannot be."""
 
-    names: tuple[str, ...] = tuple(STATISTICS)
+    names: Sequence[str] = tuple(STATISTICS)
     top_keys: int = 1
     sink_keys: int = 1
     window: int = 8
     segments: Int[Tensor, "#batch keys"] | None = None
-    """Number of the segment that each key belongs to, from 0."""
+    """Number of the segment that each key belongs to, from 0; −1 for none."""
     alignments: Mapping[str, Int[Tensor, "#batch queries"]] = field(default_factory=dict)
     """Under a name, a key for each query; −1 for none. `aligned_shares[name]` is |P| there."""
     rectangles: tuple[tuple[range, range], ...] = ()
     """Runs of (queries, keys) of which P itself is kept."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names", (self.names,) if isinstance(self.names, str) else tuple(self.names))
         if unknown := [name for name in self.names if name not in STATISTICS]:
             raise InputError(f"No statistic is called {unknown[0]!r}. Known: {', '.join(STATISTICS)}.")
         for name, least in (("top_keys", 1), ("sink_keys", 0), ("window", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        for name, keys in self.alignments.items():
+            _check_whole(f"alignments[{name!r}]", keys, "queries")
+        if self.segments is not None:
+            _check_whole("segments", self.segments, "keys")
+            if (self.segments < -1).any():
+                raise InputError(f"segments must be numbered from 0, with -1 for none, got {int(self.segments.min())}.")
 
     @property
     def num_segments(self) -> int:
         """How many segments the keys have; 0 without."""
-        return 0 if self.segments is None else int(self.segments.max()) + 1
+        return 0 if self.segments is None or not self.segments.numel() else int(self.segments.max()) + 1
+
+
+def _check_whole(name: str, given: object, side: str) -> None:
+    if not isinstance(given, Tensor) or given.dim() != 2 or given.dtype == torch.bool or given.is_floating_point():
+        got = f"{given.dtype} {tuple(given.shape)}" if isinstance(given, Tensor) else type(given).__name__
+        raise InputError(f"{name} must be a tensor of whole numbers (batch or 1, {side}), got {got}.")
 
 
 @dataclass(frozen=True)
@@ -132,8 +146,8 @@ class Statistics:
         return self.top_keys[..., 0]
 
     def head_means(self) -> dict[str, Float[Tensor, " heads"]]:
-        """Means of each head over all live rows of the batch, of every statistic that has one."""
-        return {name: sums / counts.clamp(min=1) for name, (sums, counts) in self.head_sums().items()}
+        """Means of each head over all live rows of the batch, of every statistic that has one; NaN where no row has a value."""
+        return {name: sums / counts for name, (sums, counts) in self.head_sums().items()}
 
     def of_queries(self) -> dict[str, Float[Tensor, "batch heads queries"]]:
         """What has a mean over queries, by name."""

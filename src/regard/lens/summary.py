@@ -33,7 +33,7 @@ ROLES = (
     Role("diffuse", "evenness", 0.9, "entropy is 90 % of what looking at all permitted keys alike would give"),
 )
 """Every role, in the order in which they are asked; a head is called by the first that it reaches. Alignments that were asked
-for come before all, at ALIGNED; heads that reach none are "mixed"."""
+for come before all, at ALIGNED; heads that reach none are "mixed", those without a mean "unknown"."""
 
 ALIGNED = 0.4
 """Share of the weight on the keys of an alignment from which a head is called by its name."""
@@ -112,6 +112,8 @@ def _num_heads(means: Mapping[str, Float[Tensor, " heads"]]) -> int:
 def _role(means: Mapping[str, Tensor], head: int, window: int) -> str:
     """The first role that a head reaches."""
     one = {name: float(value[head]) for name, value in means.items()}
+    if all(math.isnan(value) for name, value in one.items() if name != "permitted_keys"):
+        return "unknown"
     known = {role.statistic for role in ROLES}
     for name in one.keys() - set(COLUMNS) - set(HIDDEN) - known:
         if one[name] >= ALIGNED:

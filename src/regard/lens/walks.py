@@ -17,6 +17,7 @@ from regard.attention.call import Block, Call, share
 from regard.attention.mechanism import Scored
 from regard.attention.positions.bias import Bias
 from regard.errors import InputError
+from regard.lens.explicit import in_segments
 from regard.lens.statistics import Wanted, cell_width, num_cells
 
 CELLS = "cell_sums"
@@ -113,9 +114,8 @@ def _read(part: Call) -> tuple[Tensor, Tensor | None, Tensor]:
     if not isinstance(mechanism, Scored) or type(mechanism).weights is not Scored.weights:
         return part.weights(), None, allowed
     scores = mechanism.score(part.query, share(part.key, part.shape[1]))
-    if bias is not None:
-        scores = scores + bias
-        allowed = allowed & ~scores.isneginf()
+    scores = scores if bias is None else scores + bias
+    allowed = allowed & ~(scores <= torch.finfo(scores.dtype).min / 2)
     return mechanism.normalize(scores, allowed), scores.masked_fill(~allowed, -math.inf), allowed
 
 
@@ -174,12 +174,9 @@ def _distance_spread(rows: Rows) -> Tensor:
 
 
 def _segment_shares(rows: Rows) -> Tensor:
-    segments = rows.wanted.segments
-    if segments is None:
+    if rows.wanted.segments is None:
         raise InputError("segment_shares needs Wanted(segments=…), the number of the segment of each key.")
-    batch = rows.block.batch
-    own = segments if segments.shape[0] == 1 else segments[batch.start : batch.stop]
-    return _into(rows.size, own.to(rows.size.device)[:, None, None, rows.key_at], rows.wanted.num_segments)
+    return in_segments(rows.size, rows.key_at, rows.wanted, rows.block.batch)
 
 
 def _aligned(rows: Rows) -> Tensor:

@@ -104,6 +104,9 @@ class AttentionMonitor(Callback):
     def _warn(self, layer: str, step: int, found: dict[str, float]) -> None:
         limits, logit, before = self.limits, found["largest_logit"], self._logits.get(layer, math.inf)
         self._logits[layer] = logit
+        if has_nan(self._lens, layer):
+            what = "weights of some of its queries are NaN or infinite"
+            self._tell(layer, step, "nan", what, "a lower learning rate, a longer warm-up or clipped gradients")
         settled = [head for head, share in shares_settled(self._lens, layer, limits) if share > limits.share_of_queries]
         if settled:
             what = f"head {settled[0]} looks at one key in more than {limits.share_of_queries:.0%} of queries"
@@ -132,10 +135,16 @@ def summary(lens: Lens) -> dict[str, float]:
         found[f"{MONITORED}{layer}/smallest_entropy_bits"] = float(means["entropy_bits"].min())
         found[f"{MONITORED}{layer}/sink_share"] = float(means["sink_share"].mean())
         logits = [reading.statistics.values.get("largest_logit") for reading in lens.calls(layer)]
-        known = [float(logit.max()) for logit in logits if logit is not None]
+        known = [logit.max() for logit in logits if logit is not None]
         if known:
-            found[f"{MONITORED}{layer}/largest_logit"] = max(known)
+            found[f"{MONITORED}{layer}/largest_logit"] = float(torch.stack(known).max())
     return found
+
+
+def has_nan(lens: Lens, layer: str) -> bool:
+    """Is the entropy of any query that was read no number?"""
+    each = (reading.statistics for reading in lens.calls(layer))
+    return any(bool((one.is_live & one.entropy_bits.isnan()).any()) for one in each)
 
 
 def shares_settled(lens: Lens, layer: str, limits: Limits) -> list[tuple[int, float]]:

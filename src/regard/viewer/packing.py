@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+from regard.viewer.room import to_text
 
 FINE = 65534
 """Levels of two bytes: within 0.013 % of each value on the logarithmic scale."""
@@ -52,7 +53,7 @@ def pack_texts(texts: Sequence[str]) -> Any:
     """Texts: a plain list where it is short."""
     if len(texts) <= 1000:
         return list(texts)
-    return {"texts": len(texts), "data": deflated(json.dumps(list(texts), ensure_ascii=False).encode())}
+    return {"texts": len(texts), "data": deflated(to_text(list(texts)).encode())}
 
 
 def decades_of(levels: int) -> int:

@@ -52,5 +52,6 @@ def size_of(packed: Any) -> int:
 
 
 def to_text(packed: Any) -> str:
-    """Plain values as JSON that may stand inside a script element."""
-    return json.dumps(packed, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    """Plain values as JSON that may stand inside a script element; what is no character, as of a file's odd name, is a "?"."""
+    text = json.dumps(packed, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf8", "replace").decode("utf8").replace("<", "\\u003c")

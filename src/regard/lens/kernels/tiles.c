@@ -185,7 +185,7 @@ static int score(const Call *call, const Part *part, Tile *tile, int64_t batch, 
 static void permit(Tile *tile, int count, int is_cut) {
   for (int v = 0; v < ROW_VECTORS; v++) {
     vi some = {0};
-    for (int k = 0; is_cut && k < count; k++) some -= tile->scores[k][v] > LEAST; /* true is −1 */
+    for (int k = 0; is_cut && k < count; k++) some -= ~(tile->scores[k][v] < LEAST); /* true is −1; NaN is a score */
     tile->permitted[v] += is_cut ? __builtin_convertvector(some, vf) : all((float)count);
   }
 }
@@ -344,6 +344,7 @@ static void give(const Call *call, Tile *tile, int64_t batch, int64_t head, int6
 static void give_segments(const Call *call, Tile *tile, int64_t place, int64_t batch, int64_t num_rows, int64_t first, int count) {
   for (int k = 0; k < count; k++) {
     int64_t segment = call->segments[batch * call->segment_stride + first + k];
+    if (segment < 0) continue;
     const float *one = (const float *)tile->scores[k];
     for (int64_t r = 0; r < num_rows; r++) call->segment_shares[(place + r) * call->num_segments + segment] += one[r];
   }

@@ -85,7 +85,7 @@ def _give_segments(p, found, places, batch, before, i, first, num_queries, num_k
     own = tl.load(places.segments + batch * places.segment_stride + j, mask=j < num_keys, other=-1)
     least = tl.min(tl.where(j < num_keys, own, places.num_segments))
     to = found.segment_shares + (before + i) * places.num_segments
-    for segment in range(least, tl.max(own) + 1):
+    for segment in range(tl.maximum(least, 0), tl.max(own) + 1):
         part = tl.sum(tl.where(own == segment, p, 0.0), 1)[:, None]
         tl.atomic_add(to + segment, part, mask=i < num_queries, sem="relaxed")
 
