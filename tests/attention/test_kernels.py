@@ -1,9 +1,11 @@
 """The kernels against the definition in float64, in Triton's interpreter (in a process of its own) or on a GPU."""
 
+import gc
 import math
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -292,6 +294,34 @@ def test_the_backend_says_why_it_refuses():
         assert plan(x, x, x).reasons["triton"] == "refuses: the package triton is not installed"
     elif not INTERPRETED:
         assert plan(x, x, x).reasons["triton"] == "refuses: it needs a GPU, the tensors are on cpu"
+
+
+@needs_triton
+def test_the_backend_refuses_a_scale_that_its_kernels_do_not_take(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    x = torch.randn(1, 1, 4, 16)
+    for scale in (0.0, -0.5):
+        assert plan(x, x, x, mechanism=ScaledDot(scale)).reasons["triton"] == f"refuses: its scale must be above 0, not {scale}"
+
+
+@runs_kernels
+def test_the_backend_drops_all_weights_and_gives_zeros():
+    x = torch.randn(1, 2, 20, 16, device=DEVICE, requires_grad=True)
+    out = attention(x, x, x, dropout=DropWeights(1.0, seed=1), backend="triton")
+    assert (out == 0).all()
+    assert (torch.autograd.grad(out.sum(), x)[0] == 0).all()
+
+
+@runs_kernels
+def test_the_backend_lets_go_of_its_tensors_in_the_backward_pass():
+    leaf = torch.randn(1, 2, 20, 16, device=DEVICE, requires_grad=True)
+    given = [leaf * factor for factor in (1, 2, 3)]
+    kept = [weakref.ref(x.untyped_storage()) for x in given]
+    total = attention(*given, backend="triton").sum()
+    del given
+    total.backward()
+    gc.collect()  # cycles of the interpreter
+    assert all(memory() is None for memory in kept)
 
 
 def test_words_hold_a_key_a_bit():

@@ -66,3 +66,11 @@ def test_short_vectors_are_trained_in_float32(width, length, dtype):
 def test_what_is_not_trained_stays_in_half_precision():
     tensors = [tensor.detach() for tensor in vectors(40, (16,) * 3, torch.bfloat16)]
     assert kernels(*tensors)[FUSED] == torch.bfloat16
+
+
+def test_a_tensor_given_three_times_gets_the_sum_of_its_gradients_each_time_it_is_asked():
+    x = torch.randn(1, 2, 6, 4, dtype=torch.float64, requires_grad=True)
+    out, wanted = (attention(x, x, x, backend=backend).square().sum() for backend in ("sdpa", "reference"))
+    (right,) = torch.autograd.grad(wanted, x)
+    for _ in range(2):
+        torch.testing.assert_close(torch.autograd.grad(out, x, retain_graph=True)[0], right)

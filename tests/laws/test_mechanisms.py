@@ -177,7 +177,7 @@ def test_a_bias_may_be_a_function_of_positions(name, backend, kind):
         torch.testing.assert_close(given, wanted, **EXACT)
 
 
-@pytest.mark.parametrize("backend", ["reference", "tiled"])
+@each_backend
 @each_mechanism
 def test_forward_mode(name, backend):
     query, key, value = inputs(2)

@@ -7,12 +7,13 @@ block is again a function of a block, and so on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
 from regard.attention.call import Block, Call, share
 from regard.attention.positions.bias import Bias
@@ -41,6 +42,10 @@ class Side(Enum):
         axis = 2 if self is Side.KEYS else 3
         return x if self is Side.PAIRS and x.shape[3] == 1 else block.of_keys(x, axis)
 
+    def summed_in(self, dtype: torch.dtype) -> torch.dtype:
+        """The precision of sums over blocks: a long one in half precision would stop growing. Of rows there is none."""
+        return dtype if self is Side.ROWS else torch.promote_types(dtype, torch.float32)
+
     def add(self, total: Tensor, block: Block, part: Tensor) -> None:
         """Add what a block computed where it belongs."""
         if self in (Side.ROWS, Side.WHOLE) or len(block.runs) == 1 or (self is Side.PAIRS and total.shape[3] == 1):
@@ -62,16 +67,12 @@ class Walk:
 
     def run(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The function over all blocks."""
-        totals = self.zeros(tensors[0])
+        totals = [tensors[0].new_zeros(size, dtype=side.summed_in(dtype)) for side, size, dtype in self.outs]
         for block in self.blocks:
             parts = self.function(block, *(side.take(x, block) for side, x in zip(self.ins, tensors, strict=True)))
             for (side, _, _), total, part in zip(self.outs, totals, parts, strict=True):
                 side.add(total, block, part)
-        return totals
-
-    def zeros(self, like: Tensor) -> tuple[Tensor, ...]:
-        """What the results are added to; weights keep their own precision."""
-        return tuple(like.new_zeros(size, dtype=dtype) for _, size, dtype in self.outs)
+        return tuple(total.to(dtype) for total, (_, _, dtype) in zip(totals, self.outs, strict=True))
 
     def pullback(self, tensors: tuple[Tensor, ...], wanted: list[int]) -> Walk:
         """The walk (*tensors, *gradients of the results) → gradients of the `wanted` tensors."""
@@ -84,9 +85,14 @@ class Walk:
                     x if keep_graph and (x.requires_grad or i not in wanted) else x.detach().requires_grad_(i in wanted)
                     for i, x in enumerate(parts[:count])
                 ]
-                results = self.function(block, *given)
+                results = zip(self.function(block, *given), parts[count:], strict=True)
+                moved = [(result, gradient) for result, gradient in results if result.requires_grad]
                 return torch.autograd.grad(
-                    results, [given[i] for i in wanted], parts[count:], create_graph=keep_graph, materialize_grads=True
+                    [result for result, _ in moved],
+                    [given[i] for i in wanted],
+                    [gradient for _, gradient in moved],
+                    create_graph=keep_graph,
+                    materialize_grads=True,
                 )
 
         ins = self.ins + tuple(side for side, _, _ in self.outs)
@@ -96,7 +102,7 @@ class Walk:
     def pushed(self, tensors: tuple[Tensor, ...], tangents: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """Tangents of the results: the transpose of the pullback, which is linear in the gradients."""
         moved = [i for i, tangent in enumerate(tangents) if tangent is not None]
-        gradients = self.zeros(tensors[0])
+        gradients = tuple(tensors[0].new_zeros(size, dtype=dtype) for _, size, dtype in self.outs)
         once = self.pullback(tensors, moved)
         twice = once.pullback((*tensors, *gradients), list(range(len(tensors), len(tensors) + len(gradients))))
         return walked(twice, *tensors, *gradients, *(tangents[i] for i in moved))  # type: ignore[arg-type]
@@ -143,7 +149,7 @@ def _as_now(walk: Walk) -> Walk:
 
 def walk_of(call: Call, numbers: int = 0) -> tuple[Walk, tuple[Tensor, ...]]:
     """The output of a call as a walk over its blocks, and the tensors that it is a function of; see Call.blocks."""
-    block_of = _BlockOf(call)
+    block_of = _BlockOf(hollow(call))
     learned = dict(block_of.named_parameters())
     bias = (call.bias,) if isinstance(call.bias, Tensor) else ()
     given = 3 + len(bias)
@@ -158,6 +164,15 @@ def walk_of(call: Call, numbers: int = 0) -> tuple[Walk, tuple[Tensor, ...]]:
     out = Side.ROWS, torch.Size((*call.query.shape[:3], call.value.shape[3])), call.query.dtype
     tensors = call.query, call.key, call.value, *bias, *learned.values()
     return Walk(function, ins, (out,), tuple(call.blocks(numbers))), tensors
+
+
+def hollow(given: Any, **others: Any) -> Any:
+    """A call, or a form of one, whose tensors have a shape and no memory: what a graph may hold beside the tensors it saves.
+
+    The fields named in `others` get these values.
+    """
+    tensors = {field.name: x for field in fields(given) if isinstance(x := getattr(given, field.name), Tensor)}
+    return replace(given, **{name: x.new_empty_strided(x.shape, (0,) * x.ndim) for name, x in tensors.items()} | others)
 
 
 class _BlockOf(nn.Module):
@@ -178,46 +193,44 @@ class _Fused(torch.autograd.Function):
     """A kernel with a gradient of its own, which has none; second gradients and forward mode come from the walk."""
 
     @staticmethod
-    def forward(ctx: Any, exact: Callable[[], Call], kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, exact: Callable[..., Call], kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         ctx.exact, ctx.kernel = exact, kernel
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
-        ctx.graph = _graph(kernel, tensors, ctx.needs_input_grad[2:])
-        return ctx.graph[1].detach()
+        out, ctx.graph = _graph(kernel, tensors)
+        return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        tensors, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        needs = ctx.needs_input_grad[2:]
         wanted = [i for i, need in enumerate(needs) if need]
         if torch.is_grad_enabled():
-            walk, _ = walk_of(replace(ctx.exact(), **_named(tensors)), GRAPH_NUMBERS)
+            tensors = ctx.saved_tensors
+            walk, _ = walk_of(ctx.exact(*tensors), GRAPH_NUMBERS)
             found = iter(walked(walk.pullback(tensors, wanted), *tensors, gradient))
         else:
-            leaves, out = ctx.graph or _graph(ctx.kernel, tensors, needs)
+            ends = ctx.graph or _graph(ctx.kernel, ctx.saved_tensors)[1]
             ctx.graph = None
-            found = iter(torch.autograd.grad(out, [leaves[i] for i in wanted], gradient))
+            found = iter(torch.autograd.grad(ends[-1], [ends[i] for i in wanted], gradient))
         return None, None, *(next(found) if need else None for need in needs)
 
     @staticmethod
     def jvp(ctx: Any, _exact: None, _kernel: None, *tangents: Tensor | None) -> Tensor:
-        walk, tensors = walk_of(replace(ctx.exact(), **_named(ctx.saved_tensors)), GRAPH_NUMBERS)
+        walk, tensors = walk_of(ctx.exact(*ctx.saved_tensors), GRAPH_NUMBERS)
         return walk.pushed(tensors, tangents)[0]
 
 
-def _named(tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    return dict(zip(("query", "key", "value", "bias"), tensors, strict=False))
-
-
-def _graph(kernel: Callable[..., Tensor], tensors: tuple[Tensor, ...], needs: tuple[bool, ...]) -> tuple[list[Tensor], Tensor]:
-    """The kernel's own graph over copies of the tensors, and its output."""
+def _graph(kernel: Callable[..., Tensor], tensors: tuple[Tensor, ...]) -> tuple[Tensor, list[Any]]:
+    """The kernel's output; and the ends of its graph, at each tensor and at the output, which hold no tensor themselves."""
     with torch.enable_grad():
-        leaves = [x.detach().requires_grad_(need) for x, need in zip(tensors, needs, strict=True)]
-        return leaves, kernel(*leaves)
+        own = [x.view_as(x) for x in tensors]  # or one that is given twice would be one end
+        out = kernel(*own)
+    return out.detach(), [get_gradient_edge(x) if x.requires_grad else None for x in (*own, out)]
 
 
-def fused(exact: Callable[[], Call], kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """kernel(query, key, value[, bias]) with derivatives of any order; `exact` gives the call it computes, when it is needed.
+def fused(exact: Callable[..., Call], kernel: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """kernel(query, key, value[, bias]) with derivatives of any order; `exact` gives the call of such tensors that it computes.
 
-    The mechanism of that call must have no parameters.
+    The mechanism of that call must have no parameters. Neither function may hold a tensor of the size of these.
     """
     return _Fused.apply(exact, kernel, *tensors)  # type: ignore[no-untyped-call]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from regard.attention import dots
@@ -18,6 +18,7 @@ from regard.attention.masks import Mask, causal, everything
 from regard.attention.positions.bias import Bias
 
 if TYPE_CHECKING:
+    from regard.attention.dropout import Drawn
     from regard.attention.mechanism import Dot
 
 DENSE_MASK_LIMIT = 512 * 512
@@ -54,19 +55,30 @@ def attend(call: Call) -> Tensor:
     mechanism = cast("Dot", call.mechanism)
     query, key = mechanism.vectors(call.query, call.key)
     bias = call.bias_of(call.whole) if isinstance(call.bias, Bias) else call.bias
-    scale, mask = mechanism.scale_for(query.shape[-1]), call.seen
     tensors = (query, key, call.value) if bias is None else (query, key, call.value, bias)
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors) and not torch.compiler.is_compiling():
-        out = fused(partial(_exact, call, bias), lambda *tensors: _attend(mask, scale, *tensors), *tensors)
+    scale = mechanism.scale_for(query.shape[-1])
+    kernel = partial(_attend, call.seen, scale)
+    if _is_differentiated(tensors) and not torch.compiler.is_compiling():
+        out = fused(partial(_exact, call.mask, scale, call.dropout), kernel, *tensors)
     else:
-        out = _attend(mask, scale, *tensors)
+        out = kernel(*tensors)
     return dots.with_heads_dropped(call, out)
 
 
-def _exact(call: Call, bias: Tensor | None) -> Call:
-    """The call with its bias written out, by a mechanism without parameters."""
-    form = dots.dots_of(call)
-    return replace(form.exact(form.query, form.key, call.value), bias=bias)
+def _is_differentiated(tensors: tuple[Tensor, ...]) -> bool:
+    """Does a gradient or a tangent pass through the call?"""
+    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+        return True
+    return any(forward_ad.unpack_dual(x).tangent is not None for x in tensors)
+
+
+def _exact(
+    mask: Mask, scale: float, dropout: Drawn | None, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
+) -> Call:
+    """The call with its bias written out, by a mechanism without parameters; without DropHead, which comes afterwards."""
+    from regard.attention.scaled_dot import ScaledDot  # mechanisms import backends
+
+    return Call(ScaledDot(scale), query, key, value, mask, bias, dropout if dropout and dropout.keys else None)
 
 
 def _attend(mask: Mask, scale: float, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from functools import cache, lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from regard.attention import dots
+from regard.attention.blockwise import hollow
 from regard.attention.masks import Mask
 from regard.attention.positions.alibi import Alibi
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from regard.attention.dropout import Drawn
     from regard.attention.kernels.flash import Drop
     from regard.attention.kernels.layout import Layout
+    from regard.attention.mechanism import Dot
 
 WIDEST = 256
 DTYPES = torch.float32, torch.float16, torch.bfloat16
@@ -37,6 +39,8 @@ def refusal(call: Call) -> str:
         return f"its heads are at most {WIDEST} wide, not {max(call.query.shape[3], call.value.shape[3])}"
     if call.bias is not None and not isinstance(call.bias, Alibi):
         return "of biases it computes ALiBi only"
+    if (scale := cast("Dot", call.mechanism).scale_for(call.query.shape[3])) <= 0:
+        return f"its scale must be above 0, not {scale}"
     return "" if all(call.shape) else "there is nothing to compute"
 
 
@@ -52,7 +56,8 @@ def drawback(call: Call) -> str:
 def attend(call: Call) -> Tensor:
     form = dots.dots_of(call)
     sinks = () if form.sinks is None else (form.sinks,)
-    out = _Kernels.apply(form, form.query, form.key, call.value, *sinks)  # type: ignore[no-untyped-call]
+    kept = hollow(form, call=hollow(call))
+    out = _Kernels.apply(kept, form.query, form.key, call.value, *sinks)  # type: ignore[no-untyped-call]
     return dots.with_heads_dropped(call, out)
 
 

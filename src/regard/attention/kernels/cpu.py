@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.attention.blockwise import Side
+from regard.attention.blockwise import Side, hollow
 from regard.attention.call import BLOCK_NUMBERS, Block, Call, share
 from regard.attention.dots import Dots, dots_of, learns_bias, refusal, with_heads_dropped
 from regard.attention.dropout import thinned_
@@ -33,7 +33,8 @@ def attend(call: Call) -> Float[Tensor, "batch heads queries value_dim"]:
     """The output of a call that `serves` said yes to."""
     dots = dots_of(call)
     is_written = dots.softcap is not None or (call.dropout is not None and call.dropout.weights is not None)
-    tiles = WrittenTiles(dots) if is_written else FusedTiles(dots)
+    kept = hollow(dots, call=hollow(call, bias=call.bias))
+    tiles = WrittenTiles(kept) if is_written else FusedTiles(kept)
     sinks = () if dots.sinks is None else (dots.sinks,)
     out = _Tiled.apply(tiles, dots.query, dots.key, call.value, *sinks)  # type: ignore[no-untyped-call]
     return with_heads_dropped(call, out)
@@ -54,11 +55,20 @@ class Tiles:
         return 0
 
     def scratch(self, name: str, size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Memory that every block uses again: fresh pages would cost as much as the arithmetic done in them."""
+        """Memory that every block uses again: fresh pages would cost as much as the arithmetic done in them; see `free`."""
         count = math.prod(size)
         if name not in self._scratch or self._scratch[name].numel() < count:
             self._scratch[name] = torch.empty(count, dtype=dtype)
         return self._scratch[name][:count].view(size)
+
+    def free(self) -> None:
+        """Let go of what the blocks of a pass shared: the graph would hold it until the next, for each layer.
+
+        The mask of a single block is kept, which the next pass would write again.
+        """
+        self._scratch = {}
+        if len(self.blocks) > 1:
+            self._last = None
 
     def forward(self, block: Block, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Output and log-sum-exp of a block; a row that may look at nothing has 0 and any finite number."""
@@ -193,6 +203,7 @@ class _Tiled(torch.autograd.Function):
         for sink in sinks:
             column = sink.to(lse)[:, None]
             out, lse = out.mul_(torch.sigmoid(lse - column)[..., None]), torch.logaddexp(lse, column)
+        tiles.free()
         ctx.tiles = tiles
         ctx.save_for_backward(*given, out, lse)
         ctx.save_for_forward(*given)
@@ -206,14 +217,17 @@ class _Tiled(torch.autograd.Function):
             return None, *tiles.dots.exact_gradients(grad_out, *given)
         sinks = [sink.to(lse)[:, None] for sink in given[3:]]
         kept = [(1 - (sink - lse).exp())[..., None].to(grad_out.dtype) for sink in sinks]
-        grads = [torch.zeros_like(x) for x in given[:3]]
+        sides = Side.ROWS, Side.KEYS, Side.KEYS
+        grads = [torch.zeros_like(x, dtype=side.summed_in(x.dtype)) for side, x in zip(sides, given[:3], strict=True)]
         for block in tiles.blocks:
             cut = _cut(block, *given[:3])
             of_rows = [_widened(Side.ROWS.take(x, block), cut[0].shape[3]) for x in (grad_out, out)]
             share_kept = Side.ROWS.take(kept[0], block) if kept else None
             parts = tiles.backward(block, of_rows[0], cut, of_rows[1], Side.ROWS.take(lse, block), share_kept)
-            for side, grad, part in zip((Side.ROWS, Side.KEYS, Side.KEYS), grads, parts, strict=True):
+            for side, grad, part in zip(sides, grads, parts, strict=True):
                 side.add(grad, block, _gathered(part, grad)[..., : grad.shape[3]])
+        tiles.free()
+        grads = [grad.to(grad_out.dtype) for grad in grads]
         return None, *grads, *(_of_sink(sink, grad_out, out, lse) for sink in sinks)
 
     @staticmethod

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 
+from regard.attention.dropout import Drawn
 from regard.attention.kernels.flash_backward import key_kernel, query_kernel
 from regard.attention.kernels.flash_forward import forward_kernel
 from regard.attention.kernels.layout import Layout
@@ -172,7 +173,7 @@ def _terms(scale: float, softcap: float | None, slopes: Tensor | None, sinks: Te
         drop_keys=drop.keys.contiguous() if drop else None,
         key_threshold=threshold if on_keys else None,
         weight_threshold=None if on_keys else threshold,
-        weight_scale=None if on_keys or drop is None else 1 / (1 - drop.rate),
+        weight_scale=None if on_keys or drop is None else Drawn(drop.rate).growth,
     )
 
 
