@@ -79,7 +79,8 @@ def peer(folder: Path, data: Path) -> dict[str, Any]:
             raise SystemExit("".join(said))
         (estimate,) = re.findall(r"step 2000: .*val loss ([\d.]+)", "".join(said))
         whole = subprocess.run([sys.executable, "-c", DEV], cwd=copy, check=True, stdout=subprocess.PIPE, text=True).stdout
-        return {"seconds": round(seconds, 1), "dev_loss_nats": float(whole), "dev_loss_nats_estimated": float(estimate)}
+        loss = float(whole.split()[-1])
+        return {"seconds": round(seconds, 1), "dev_loss_nats": loss, "dev_loss_nats_estimated": float(estimate)}
 
 
 def ours(data: Path, minutes: float, seed: int) -> dict[str, Any]:
