@@ -1,6 +1,7 @@
 """Pictures to paint like: with classes where all have one, else without, and whatever can be read of them."""
 
 import gzip
+import shutil
 import struct
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_a_folder_or_an_archive_without_parts_is_all_for_training(tmp_path):
     assert find_pictures(tmp_path / "loose", {}, is_labelled=False).train == tmp_path / "loose"
     with pytest.raises(InputError, match="or a folder for each class"):
         find_pictures(tmp_path / "loose", {})
-    (tmp_path / "many.zip").write_bytes(b"")
+    shutil.make_archive(str(tmp_path / "many"), "zip", tmp_path / "loose")
     assert find_pictures(tmp_path / "many.zip", {}, is_labelled=False).train == tmp_path / "many.zip"
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"or pictures; got neither"):
