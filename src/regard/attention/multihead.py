@@ -77,10 +77,10 @@ class MultiHeadAttention(nn.Module):
         check_mask(mask)
         mask, keys = self.mask & mask, range(first, first + key.shape[2])
         bias: Bias | Tensor | None = self.position.bias
-        if start and isinstance(bias, Bias):
-            bias = bias.write(self.num_heads, rows, keys, query.device, query.dtype)
         dropout = self.dropout if self.training else None
         if start:
+            if isinstance(bias, Bias):
+                bias = bias.write(self.num_heads, rows, keys, query.device, query.dtype)
             mask.check((len(x), self.num_heads, rows.stop, keys.stop))
             mask = mask.part(rows, keys)
         if cache is not None and memory is not None:

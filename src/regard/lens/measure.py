@@ -176,8 +176,7 @@ def _rectangle(call: Call, rows: range, keys: range) -> Tensor:
 
 def _detached(call: Call) -> Call:
     """Without its graph and its dropout."""
-    bias = call.bias.detach() if isinstance(call.bias, Tensor) else call.bias
-    return Call(call.mechanism, call.query.detach(), call.key.detach(), call.value.detach(), call.mask, bias)
+    return replace(call.detached(), dropout=None)
 
 
 def widened(call: Call) -> Call:

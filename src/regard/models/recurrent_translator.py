@@ -106,22 +106,21 @@ class RecurrentTranslator(Translator):
             found.append(states)
         return torch.cat(found, 1), state
 
-    def _kept(self, x: Tensor) -> list[Tensor]:
-        """What dropout leaves of each layer and of the states, drawn once for all steps."""
+    def _kept(self, x: Tensor) -> list[Tensor | None]:
+        """What dropout leaves of each layer and of the states, drawn once for all steps; None where nothing is learnt."""
         widths = *[self.bridge.in_features] * len(self.decoder), self.join.out_features
-        return [self.dropout(x.new_ones(len(x), 1, width)) for width in widths]
+        return [self.dropout(x.new_ones(len(x), 1, width)) if self.training else None for width in widths]
 
-    def _steps(self, x: Tensor, source: Source, state: State, kept: list[Tensor]) -> tuple[Tensor, State]:
+    def _steps(self, x: Tensor, source: Source, state: State, kept: list[Tensor | None]) -> tuple[Tensor, State]:
         if self.is_fed:
             x = torch.cat([x, state.seen[:, None]], 2)
         layers = []
         for layer, (h, c), left in zip(self.decoder, state.layers, kept[:-1], strict=True):
             x, (h, c) = layer(x, (h[None].contiguous(), c[None].contiguous()))
-            x = x * left.to(x.dtype)
+            x = _thinned(x, left)
             layers.append((h[0], c[0]))
         context, covered = self._look(x, source, state.covered)
-        states = torch.tanh(self.join(torch.cat([x, context], 2)))
-        states = states * kept[-1].to(states.dtype)
+        states = _thinned(torch.tanh(self.join(torch.cat([x, context], 2))), kept[-1])
         return states, replace(state, layers=tuple(layers), seen=states[:, -1], covered=covered)
 
     def _look(self, x: Tensor, source: Source, covered: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,6 +141,10 @@ class RecurrentTranslator(Translator):
 
     def begin(self, batch: Batch) -> Writing:
         return _Writing(self, self.read(batch))
+
+
+def _thinned(x: Tensor, kept: Tensor | None) -> Tensor:
+    return x if kept is None else x * kept.to(x.dtype)
 
 
 class _Writing(Writing):

@@ -152,13 +152,14 @@ class Interruption(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         is_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
-        is_due = self.is_asked or time.monotonic() - self.saved_at > SECONDS_UNSAVED
-        if is_step and is_due:  # here Lightning's own counters can be restored, and no gradient is half added up
+        if not is_step:  # at a step Lightning's own counters can be restored, and no gradient is half added up
+            return
+        if self.is_asked or time.monotonic() - self.saved_at > SECONDS_UNSAVED:
             part = self.checkpoint.with_suffix(".part")
             trainer.save_checkpoint(part)
             part.replace(self.checkpoint)
             self.saved_at = time.monotonic()
-        if is_step and self.is_asked:
+        if self.is_asked:
             raise Interrupted(f"Interrupted at step {trainer.global_step}; all of it is kept. {self.advice}")
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:

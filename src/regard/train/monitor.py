@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from regard.errors import InputError
-from regard.lens.record import Lens, Reading
+from regard.lens.record import BROKEN, Lens, Reading
 from regard.lens.watch import Watch, watch
 from regard.train.callbacks import MONITORED
 
@@ -104,7 +104,7 @@ class AttentionMonitor(Callback):
     def _warn(self, layer: str, step: int, found: dict[str, float]) -> None:
         limits, logit, before = self.limits, found["largest_logit"], self._logits.get(layer, math.inf)
         self._logits[layer] = logit
-        if has_nan(self._lens, layer):
+        if (layer, BROKEN) in self._lens.unseen:
             what = "weights of some of its queries are NaN or infinite"
             self._tell(layer, step, "nan", what, "a lower learning rate, a longer warm-up or clipped gradients")
         settled = [head for head, share in shares_settled(self._lens, layer, limits) if share > limits.share_of_queries]
@@ -139,12 +139,6 @@ def summary(lens: Lens) -> dict[str, float]:
         if known:
             found[f"{MONITORED}{layer}/largest_logit"] = float(torch.stack(known).max())
     return found
-
-
-def has_nan(lens: Lens, layer: str) -> bool:
-    """Is the entropy of any query that was read no number?"""
-    each = (reading.statistics for reading in lens.calls(layer))
-    return any(bool((one.is_live & one.entropy_bits.isnan()).any()) for one in each)
 
 
 def shares_settled(lens: Lens, layer: str, limits: Limits) -> list[tuple[int, float]]:

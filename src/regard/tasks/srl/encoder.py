@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regard.data.conllu import UNSPECIFIED
 from regard.data.sentence import Proposition, RoleSentence
 from regard.data.spans import Span, spans_of, to_bio
 from regard.models.options import EncoderOptions, WordOptions
@@ -18,8 +19,6 @@ from regard.tasks.reading import Reading
 
 CORE = re.compile(r"A(RG)?[0-9A]")
 """Numbered roles, and the causer's A."""
-UNKNOWN = "_"
-"""A lemma that a file does not tell."""
 
 
 class RoleEncoder:
@@ -110,5 +109,5 @@ class RoleEncoder:
 
 def _forms(sentence: RoleSentence, place: int) -> list[str]:
     """By what a word's senses are looked up: its lemma where it is known, then the word itself."""
-    lemma = sentence.lemmas[place].lower() if sentence.lemmas else UNKNOWN
-    return [sentence.tokens[place].lower()] if lemma == UNKNOWN else [lemma, sentence.tokens[place].lower()]
+    lemma = sentence.lemmas[place].lower() if sentence.lemmas else UNSPECIFIED
+    return [sentence.tokens[place].lower()] if lemma == UNSPECIFIED else [lemma, sentence.tokens[place].lower()]

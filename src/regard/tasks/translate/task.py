@@ -122,12 +122,15 @@ class Translate(Task):
         return {**self.to_json(example, found), "readings": readings}
 
     def score(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> dict[str, Any]:
-        texts = [prediction.texts[0] if prediction.texts else "" for prediction in predictions]
-        return score_translations(texts, [pair.target or "" for pair in examples], base(self.languages.target).lower())
+        return score_translations(*self._told(examples, predictions))
 
     def dev_score(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> dict[str, Any]:
+        return {"bleu_percent": bleu(*self._told(examples, predictions))}
+
+    def _told(self, examples: Sequence[Pair], predictions: Sequence[Translation]) -> tuple[list[str], list[str], str]:
+        """Translations, references, and the language of both."""
         texts = [prediction.texts[0] if prediction.texts else "" for prediction in predictions]
-        return {"bleu_percent": bleu(texts, [pair.target or "" for pair in examples], base(self.languages.target).lower())}
+        return texts, [pair.target or "" for pair in examples], base(self.languages.target).lower()
 
     def read_input(self, lines: list[str]) -> list[Pair]:
         from regard.tasks.translate.inputs import read_lines
