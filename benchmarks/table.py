@@ -49,6 +49,7 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
         "2 convolutions, 100 k: 92.5; ResNet18: 94.9",
     ),
     "quality_classify_cifar10": ("`classify`, from scratch", CIFAR, "ResNet18 on five times as many: 93.0"),
+    "quality_classify_cifar10_document": ("`classify`, the source document's model, from scratch", CIFAR, ""),
     "quality_classify_flowers": ("`classify`, MobileNetV2", FLOWERS, "its features, frozen, and a logistic regression: 83.0"),
     "quality_detect_bccd": ("`detect`, MobileNetV2", BCCD, "YOLOv5n: 92 on val; Faster R-CNN: 90.3"),
     "quality_paint_fashion_mnist": ("`paint`, a gan with attention", PAINTED, "best of a large search: NS-GAN 26.5, WGAN 21.5"),
