@@ -22,7 +22,7 @@ SHOWN = {
 BTC, WNUT = "Broad Twitter Corpus", "WNUT-17, test"
 DDT, EWT = "Universal NER, Danish, test", "PropBank, English Web Treebank, test"
 PLAIN = "the same encoder with a linear head in transformers"
-PAINTED, TWEMOJI = "Fashion-MNIST at 32 pixels, 10,000 samples and test", "Twemoji at 64 pixels, held-out"
+PAINTED, TWEMOJI = "Fashion-MNIST at 32 pixels, 10,000 samples and test", "Twemoji at 64 pixels, all 1,911 and as many samples"
 FASHION, CIFAR = "Fashion-MNIST, test", "CIFAR-10, 1,000 pictures a class, test"
 FLOWERS, BCCD = "tf_flowers at 96 pixels, val", "BCCD blood cells, test"
 M30K, TINY = "Multi30k English–German, test 2016", "tiny Shakespeare, dev"
@@ -54,7 +54,7 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
     "quality_detect_bccd": ("`detect`, MobileNetV2", BCCD, "YOLOv5n: 92 on val; Faster R-CNN: 90.3"),
     "quality_paint_fashion_mnist": ("`paint`, a gan with attention", PAINTED, "best of a large search: NS-GAN 26.5, WGAN 21.5"),
     "quality_paint_fashion_mnist_vae": ("`paint`, a vae with attention", PAINTED, "best of a large search: VAE 58.7"),
-    "quality_paint_twemoji": ("`paint`, a gan with attention", TWEMOJI, ""),
+    "quality_paint_twemoji": ("`paint`, a gan with attention, 28 minutes", TWEMOJI, ""),
 }
 
 
