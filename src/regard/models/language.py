@@ -94,13 +94,16 @@ class LanguageModel(Model):
         starts = range(0, self.language.context, self.language.context - history)
         return torch.stack([self._slid(batch, history, start) for start in starts]).sum(0).tolist()
 
-    @torch.no_grad()
     def write(self, prompt: Sequence[int], place: int = 0) -> Iterator[int]:
         """What follows, token by token, drawn as `sampling` says, from its seed and the `place` of the prompt.
 
         In the precision of the weights: for one token it costs more to make them narrow than it saves. The end is not given.
         """
         lay_out_for_rows(self)
+        return self._written(prompt, place)
+
+    @torch.inference_mode()
+    def _written(self, prompt: Sequence[int], place: int) -> Iterator[int]:
         options, language, device = self.sampling, self.language, self.embedding.weight.device
         writing, new, written = self.begin(), list(prompt), []  # type: Writing, list[int], list[int]
         recent = deque((token for token in prompt if token != language.end), language.context)  # an end is no repetition
@@ -108,7 +111,8 @@ class LanguageModel(Model):
         while len(written) < options.max_tokens and not language.is_over(written):
             with torch.autocast(device.type, enabled=False):
                 scores = writing.advance(torch.tensor([new], device=device)).float().cpu()
-            scores[:, list(language.never_written)] = -torch.inf
+            if language.never_written:
+                scores[:, list(language.never_written)] = -torch.inf
             token = int(draw(scores, [recent], options, generator))
             if token == language.end:
                 return

@@ -64,7 +64,8 @@ class Rotary(Position):
         if is_kept and self._last is not None and self._last[0] == key:
             return self._last[1]
         speeds = self.scaling.frequencies(self.base, self.dim, start + length, device)
-        turns = cos_sin(angles(places(start, length, device), speeds, x.dtype), self.scaling.temperature)
+        turned = angles(places(start, length, device), speeds, x.dtype)
+        turns = cos_sin(turned, self.scaling.temperature, interleaved=self.interleaved)
         if is_kept:
             self._last = key, turns
         return turns
@@ -102,23 +103,24 @@ class Rotary2d(Position):
         return torch.cat([rotate(half, *cos_sin(angles(place, speeds, x.dtype))) for half, place in halves], -1)
 
 
-def cos_sin(angles: Float[Tensor, "length half"], size: float = 1.0) -> Turns:
-    """size · cos and size · sin of angles."""
-    return size * angles.cos(), size * angles.sin()
+def cos_sin(angles: Float[Tensor, "length half"], size: float = 1.0, *, interleaved: bool = False) -> Turns:
+    """size · cos of each channel's angle, and size · sin with a minus for the first of a pair; (length, 2 · half) each."""
+    cos, sin = size * angles.cos(), size * angles.sin()
+    axis = 2 if interleaved else 1
+    return torch.stack((cos, cos), axis).flatten(1), torch.stack((-sin, sin), axis).flatten(1)
 
 
 def rotate(
     x: Float[Tensor, "batch heads length dim"],
-    cos: Float[Tensor, "length half"],
-    sin: Float[Tensor, "length half"],
+    cos: Float[Tensor, "length dim"],
+    sin: Float[Tensor, "length dim"],
     *,
     interleaved: bool = False,
 ) -> Float[Tensor, "batch heads length dim"]:
-    """[[cos, −sin], [sin, cos]] on each pair of channels, in the precision of the angles; arXiv:2104.09864, eq. 13."""
-    half = cos.shape[1]
-    sides, axis = ((half, 2), -1) if interleaved else ((2, half), -2)
-    one, other = x.to(cos.dtype).unflatten(-1, sides).unbind(axis)
-    return torch.stack((one * cos - other * sin, one * sin + other * cos), axis).flatten(-2).to(x.dtype)
+    """[[cos, −sin], [sin, cos]] on each pair of channels, in the precision of the angles; arXiv:2104.09864, eq. 34."""
+    wide = x.to(cos.dtype)
+    swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2) if interleaved else wide.roll(cos.shape[1] // 2, -1)
+    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)
 
 
 def check_width(x: Tensor, head_dim: int) -> None:
