@@ -26,7 +26,7 @@ from regard.errors import InputError
 from regard.lens.measure import draw
 from regard.lens.readers import flex, frames, hub, ours, pytorch, written
 from regard.lens.readers.found import Found, FoundCall, FoundMatrix, NotSeen, check_readable, cut
-from regard.lens.readers.watching import Watching
+from regard.lens.readers.watching import Watching, WhileWatched
 from regard.lens.record import Lens, Reading
 from regard.lens.statistics import Wanted
 
@@ -188,10 +188,10 @@ class Watcher(Watching):
 
     def catch_up(self) -> None:
         """Take hold of what was imported since; nothing is imported for it."""
-        for module, hook in _HOOKS.items():
+        for module, change in _CHANGES.items():
             if module in sys.modules and module not in self.caught:
                 self.caught.add(module)
-                hook(self.hooks)
+                self.hooks.enter_context(change)
 
     @contextmanager
     def off(self) -> Iterator[None]:
@@ -270,45 +270,22 @@ def _plain(found: Found) -> Iterator[None]:
         yield
 
 
-def _catch_flex(hooks: ExitStack) -> None:
-    flex.SWAP.begin()
-    hooks.callback(flex.SWAP.end)
-
-
-def _catch_hub(hooks: ExitStack) -> None:
-    hub.TABLE.begin()
-    hooks.callback(hub.TABLE.end)
-
-
-class _Stance:
-    """Compiled modules run eagerly for as long as any watch is active, in whatever thread; the process has one stance."""
+class _Stance(WhileWatched):
+    """Compiled modules run eagerly; the process has one stance."""
 
     def __init__(self) -> None:
-        self.lock, self.num_watches, self.hooks = threading.Lock(), 0, ExitStack()
+        super().__init__()
+        self.eager = ExitStack()
 
-    def begin(self) -> None:
-        with self.lock:
-            if self.num_watches == 0:
-                self.hooks.enter_context(torch.compiler.set_stance("force_eager"))
-            self.num_watches += 1
+    def change(self) -> None:
+        self.eager.enter_context(torch.compiler.set_stance("force_eager"))
 
-    def end(self) -> None:
-        with self.lock:
-            self.num_watches -= 1
-            if self.num_watches == 0:
-                self.hooks.close()
-
-
-STANCE = _Stance()
-
-
-def _catch_dynamo(hooks: ExitStack) -> None:
-    STANCE.begin()
-    hooks.callback(STANCE.end)
+    def restore(self) -> None:
+        self.eager.close()
 
 
 DYNAMO = "torch._dynamo"
-_HOOKS = {flex.MODULE: _catch_flex, hub.MODULE: _catch_hub, DYNAMO: _catch_dynamo}
+_CHANGES = {flex.MODULE: flex.SWAP, hub.MODULE: hub.TABLE, DYNAMO: _Stance()}
 _SCALED = (
     F.scaled_dot_product_attention,
     torch.ops.aten.scaled_dot_product_attention,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from regard.attention.masks import EMPTY, FULL, PARTIAL, Mask, everything
 from regard.attention.mechanism import Mechanism, Scored
 from regard.attention.scaled_dot import ScaledDot
 from regard.lens.readers.found import FoundCall
-from regard.lens.readers.watching import current
+from regard.lens.readers.watching import WhileWatched, current
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -145,32 +144,23 @@ def from_flex(
     return FoundCall(Call(mechanism, query, key, value.to(query.dtype), mask_of(block_mask)))
 
 
-class _Swap:
-    """The code of flex_attention, for as long as any watch is active, is one that shows its calls to the watch.
+class _Swap(WhileWatched):
+    """The code of flex_attention is one that shows its calls to the watch.
 
     Names that were bound by `from … import flex_attention` share the function, so its code is what has to change.
     """
 
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.num_watches = 0
-        self.code: types.CodeType | None = None
+    code: types.CodeType
 
     def function(self) -> Any:
         return sys.modules[MODULE].flex_attention
 
-    def begin(self) -> None:
-        with self.lock:
-            if self.num_watches == 0:
-                self.code = self.function().__code__
-                self.function().__code__ = _SHOWN
-            self.num_watches += 1
+    def change(self) -> None:
+        self.code = self.function().__code__
+        self.function().__code__ = _SHOWN
 
-    def end(self) -> None:
-        with self.lock:
-            self.num_watches -= 1
-            if self.num_watches == 0:
-                self.function().__code__ = self.code
+    def restore(self) -> None:
+        self.function().__code__ = self.code
 
     @contextmanager
     def undone(self) -> Iterator[Any]:
@@ -179,11 +169,11 @@ class _Swap:
             if self.num_watches == 0:
                 yield None
                 return
-            self.function().__code__ = self.code
+            self.restore()
             try:
                 yield self.function()
             finally:
-                self.function().__code__ = _SHOWN
+                self.change()
 
 
 # It runs as flex_attention, among the globals of its module. No name of its own, which type checkers would wrap.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -18,7 +17,7 @@ from regard.attention.scaled_dot import ScaledDot
 from regard.lens.readers.flex import mask_of
 from regard.lens.readers.found import FoundCall, with_sinks
 from regard.lens.readers.pytorch import split
-from regard.lens.readers.watching import counted, current, refuse
+from regard.lens.readers.watching import WhileWatched, counted, current, refuse
 
 MODULE = "transformers.modeling_utils"
 
@@ -64,32 +63,24 @@ def unpacked(found: FoundCall, heads: int, queries: int) -> FoundCall:
     return replace(found, call=replace(call, query=in_heads(call.query), mask=mask, bias=bias), allowed=allowed)
 
 
-class _Table:
-    """The entries of transformers' table, for as long as any watch is active, are such as show their calls to the watch."""
+class _Table(WhileWatched):
+    """The entries of transformers' table are such as show their calls to the watch."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.num_watches = 0
+        super().__init__()
         self.before: dict[str, tuple[Any, Any]] = {}
 
     def mapping(self) -> dict[str, Any]:
         return sys.modules[MODULE].AttentionInterface._global_mapping  # type: ignore[no-any-return]
 
-    def begin(self) -> None:
-        with self.lock:
-            if self.num_watches == 0:
-                self.before = {name: (function, _shown(name, function)) for name, function in self.mapping().items()}
-                self.mapping().update({name: shown for name, (_, shown) in self.before.items()})
-            self.num_watches += 1
+    def change(self) -> None:
+        self.before = {name: (function, _shown(name, function)) for name, function in self.mapping().items()}
+        self.mapping().update({name: shown for name, (_, shown) in self.before.items()})
 
-    def end(self) -> None:
-        with self.lock:
-            self.num_watches -= 1
-            if self.num_watches:
-                return
-            for name, (function, shown) in self.before.items():
-                if self.mapping().get(name) is shown:  # what was registered meanwhile stays
-                    self.mapping()[name] = function
+    def restore(self) -> None:
+        for name, (function, shown) in self.before.items():
+            if self.mapping().get(name) is shown:  # what was registered meanwhile stays
+                self.mapping()[name] = function
 
 
 TABLE = _Table()

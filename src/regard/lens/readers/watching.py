@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
@@ -41,6 +42,34 @@ class Watching(TorchFunctionMode):
     def expecting(self, heads: int, queries: int) -> AbstractContextManager[None]:
         """The next call has so many heads and queries, in whatever shape a kernel is given them."""
         raise NotImplementedError
+
+
+class WhileWatched(AbstractContextManager[None]):
+    """Something of the whole process that is otherwise for as long as any watch is active, in whatever thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.num_watches = 0
+
+    def change(self) -> None:
+        """The first watch begins."""
+        raise NotImplementedError
+
+    def restore(self) -> None:
+        """The last watch is over."""
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.num_watches == 0:
+                self.change()
+            self.num_watches += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.num_watches -= 1
+            if self.num_watches == 0:
+                self.restore()
 
 
 def current() -> Watching | None:
