@@ -78,7 +78,7 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--draw", type=str | None, default=None, metavar="FOLDER", help="draw what is found into each picture")
     parser.add_argument("--stream", action="store_true", help="write each text as it comes, to be read along, and no JSON")
     options = parser.parse_args(arguments)
-    from regard.tasks.folder import load_run
+    from regard.tasks.folder import load_run, writable
     from regard.tasks.prediction import predict_source
     from regard.tasks.progress import Progress
 
@@ -87,7 +87,7 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     if options.stream:
         return _stream(run, options)
     if options.draw:
-        _make(Path(options.draw))
+        writable(Path(options.draw), "--draw must name a folder that can be made and written: {}. Name another.")
     encode, count, num_left_out = json.JSONEncoder(ensure_ascii=False).encode, 0, 0
     quiet = Progress(run.task.unit, is_quiet=options.json)
     with run.on_fastest(), run.task.opened(run.encoder, options.input) as source, quiet as progress:
@@ -102,14 +102,6 @@ def predict(arguments: list[str]) -> dict[str, Any]:
             count += len(examples)
             progress.add(sum(map(run.encoder.length, examples)), source.share)
     return {"task": run.task.name, "num_predictions": count - num_left_out, "num_left_out": num_left_out}
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"--draw must name a folder that can be made and written: {error.strerror}. Name another."
-        raise InputError(message, file=folder) from None
 
 
 def _tell_left_out(source: Any, example: Any, error: str) -> None:

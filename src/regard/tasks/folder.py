@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -103,16 +104,18 @@ def predict_one(task: Task, encoder: Encoder, model: Model, example: Any) -> Any
 
 def create(folder: Path, inside: str) -> Path:
     """A run's folder and one inside it, made if need be; raises InputError when nothing can be written there."""
-    probe = folder / inside / ".probe"
+    refusal = "the run folder cannot be written: {}. Choose another with --out."
+    return writable(writable(folder, refusal) / inside, refusal)
+
+
+def writable(folder: Path, refusal: str) -> Path:
+    """The folder, new if need be; where no file can be written in it, InputError with `refusal`, {} in it being the reason."""
     try:
-        (folder / inside).mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
-        raise InputError(
-            f"the run folder cannot be written: {error.strerror}. Choose another with --out.", file=folder
-        ) from None
-    return folder / inside
+        raise InputError(refusal.format(error.strerror), file=folder) from None
 
 
 def unused(folder: Path, stem: str, ending: str) -> Path:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from regard.errors import InputError
 from regard.models.options import FeatureOptions
+from regard.tasks.folder import writable
 from regard.tasks.paint.features import feature_network
 from regard.tasks.paint.painting import Painting
 from regard.tasks.paint.request import Request
@@ -76,10 +76,4 @@ def _made(folder: Path) -> Path:
     """A folder for statistics, new if need be; InputError where nothing can be kept in it."""
     if folder.suffix and not folder.is_dir():
         raise InputError("statistics must be a file that exists, or a folder to keep them in.", file=folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        message = f"statistics cannot be kept there: {error.strerror}. Name another folder with --features.reference."
-        raise InputError(message, file=folder) from None
+    return writable(folder, "statistics cannot be kept there: {}. Name another folder with --features.reference.")
