@@ -20,6 +20,10 @@ from regard.models.options import TaggerOptions
 SpansOf = Callable[[Sequence[int]], list[tuple[int, int]]]
 
 
+OUTSIDE = 0
+"""The tag of a word in no span."""
+
+
 class Ranked(NamedTuple):
     """The readings of one sentence."""
 
@@ -63,8 +67,19 @@ class Tagger(Model):
 
     def predict(self, batch: Batch) -> list[list[int]]:
         """The best permitted tags of each sentence."""
-        best = self.crf.decode(self(batch), _is_token(batch)).tolist()
-        return [tags[:length] for tags, length in zip(best, batch["lengths"].tolist(), strict=True)]
+        return [tags for (tags,) in self.shifted(batch, (0.0,))]
+
+    def shifted(self, batch: Batch, shifts: Sequence[float]) -> list[list[list[int]]]:
+        """The best tags of each sentence where so many nats are taken off every score of `OUTSIDE`, for each of `shifts`."""
+        emissions, is_token, lengths = self(batch), _is_token(batch), batch["lengths"].tolist()
+        is_outside = torch.arange(emissions.shape[2], device=emissions.device) == OUTSIDE
+        best = [self.crf.decode(emissions - shift * is_outside, is_token).tolist() for shift in shifts]
+        return [[tags[:length] for tags in own] for *own, length in zip(*best, lengths, strict=True)]
+
+    @torch.no_grad()
+    def take_off(self, nats: float) -> None:
+        """Of every score of `OUTSIDE`, for good: more words are in spans then, and fewer where it is negative."""
+        self.emit.bias[OUTSIDE] -= nats
 
     def rank(self, batch: Batch, num_best: int) -> list[Ranked]:
         """The most probable readings of each sentence, as many as are possible, and how sure the spans of the first are."""

@@ -66,6 +66,7 @@ class TaggerOptions:
         mechanism: attention after the recurrent layer, a name of `regard list mechanisms`, or "none"
         num_heads: heads of that attention
         dropout: share of features hidden while training, the same at every word of a sentence
+        beta: how readily words are taken for entities is chosen on dev by F-beta: 1 is F1, above it recall counts more
     """
 
     d_recurrent: int = 200
@@ -73,9 +74,10 @@ class TaggerOptions:
     mechanism: str = "softmax"
     num_heads: int = 4
     dropout: float = 0.35
+    beta: float = 1.0
 
     def __post_init__(self) -> None:
-        require(self, d_recurrent=POSITIVE, num_layers=POSITIVE, num_heads=POSITIVE, dropout=SHARE)
+        require(self, d_recurrent=POSITIVE, num_layers=POSITIVE, num_heads=POSITIVE, dropout=SHARE, beta=(0, 100))
 
 
 @dataclass(frozen=True)

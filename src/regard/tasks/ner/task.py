@@ -95,6 +95,11 @@ class Ner(Tagging):
         )
         return Tagger(encoder.reading.build(self.words, self.encoder), self.model, crf, encoder.places)
 
+    def tuned(self, run: Any, train: Sequence[Sentence], dev: Sequence[Sentence]) -> None:
+        from regard.tasks.ner.balance import balance
+
+        balance(run, dev, self.model.beta)
+
     def decode(self, encoder: Any, example: Sentence, raw: Any) -> list[Span]:
         return encoder.spans(raw)
 
