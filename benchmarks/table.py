@@ -27,7 +27,7 @@ FASHION, CIFAR = "Fashion-MNIST, test", "CIFAR-10, 1,000 pictures a class, test"
 FLOWERS, BCCD = "tf_flowers at 96 pixels, val", "BCCD blood cells, test"
 M30K, TINY = "Multi30k English–German, test 2016", "tiny Shakespeare, dev"
 QUALITY = {  # file: (task and how, data, what stands beside it: measured on two cores or published)
-    "entities_btc_en": ("`ner`, from scratch", f"{BTC}, test", "spaCy 3.8 from scratch: 64.1 in 336 s"),
+    "quality_ner_btc_en": ("`ner`, from scratch", f"{BTC}, test", "spaCy 3.8 from scratch: 64.1 in 336 s"),
     "quality_ner_btc_en_encoder": ("`ner`, on a 22.7 M encoder", f"{BTC}, test", f"{PLAIN}: 75.9 in 780 s"),
     "quality_ner_wnut17_en": ("`ner`, from scratch", WNUT, "spaCy 3.8 from scratch: 17.4 in 202 s"),
     "quality_ner_wnut17_en_glove": ("`ner`, GloVe vectors", WNUT, "UH-RiTUAL, word vectors: 41.9"),
