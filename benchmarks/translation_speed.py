@@ -156,9 +156,9 @@ def translating(run: Run, examples: list[Any], folder: Path) -> dict[str, Callab
 
     encoder: Any = run.encoder
     theirs = m2m100(run)
-    exported = run.task.export(run, "ctranslate2", folder / "exported")
+    run.task.export(run, "ctranslate2", folder / "exported")
     translator = ctranslate2.Translator(
-        exported["folder"], "cpu", compute_type="float32", intra_threads=torch.get_num_threads()
+        str(folder / "exported"), "cpu", compute_type="float32", intra_threads=torch.get_num_threads()
     )
     tokenizer = encoder.source.tokenizer
     names = [[tokenizer.id_to_token(token) for token in encoder.source_tokens(one.source)] for one in examples]
