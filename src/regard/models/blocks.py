@@ -91,6 +91,6 @@ class HighwayLSTM(nn.Module):
 def lay_out_for_rows(model: nn.Module) -> None:
     """Lay the weights of layers that do not narrow out by columns, which is faster for a single row on a CPU; same numbers."""
     for layer in model.modules():
-        widens = isinstance(layer, nn.Linear) and layer.out_features >= layer.in_features
-        if widens and layer.weight.device.type == "cpu" and layer.weight.is_contiguous():
+        is_wide = isinstance(layer, nn.Linear) and layer.out_features >= layer.in_features
+        if is_wide and layer.weight.device.type == "cpu" and layer.weight.is_contiguous():
             layer.weight.data = layer.weight.data.t().contiguous().t()

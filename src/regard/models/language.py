@@ -111,8 +111,7 @@ class LanguageModel(Model):
         while len(written) < options.max_tokens and not language.is_over(written):
             with torch.autocast(device.type, enabled=False):
                 scores = writing.advance(torch.tensor([new], device=device)).float().cpu()
-            if language.never_written:
-                scores[:, list(language.never_written)] = -torch.inf
+            scores[:, list(language.never_written)] = -torch.inf
             token = int(draw(scores, [recent], options, generator))
             if token == language.end:
                 return

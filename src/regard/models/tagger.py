@@ -67,14 +67,13 @@ class Tagger(Model):
 
     def predict(self, batch: Batch) -> list[list[int]]:
         """The best permitted tags of each sentence."""
-        return [tags for (tags,) in self.shifted(batch, (0.0,))]
+        return self._decoded(self(batch), batch)
 
-    def shifted(self, batch: Batch, shifts: Sequence[float]) -> list[list[list[int]]]:
+    def shifted(self, batch: Batch, shifts: Sequence[float]) -> list[tuple[list[int], ...]]:
         """The best tags of each sentence where so many nats are taken off every score of `OUTSIDE`, for each of `shifts`."""
-        emissions, is_token, lengths = self(batch), _is_token(batch), batch["lengths"].tolist()
+        emissions = self(batch)
         is_outside = torch.arange(emissions.shape[2], device=emissions.device) == OUTSIDE
-        best = [self.crf.decode(emissions - shift * is_outside, is_token).tolist() for shift in shifts]
-        return [[tags[:length] for tags in own] for *own, length in zip(*best, lengths, strict=True)]
+        return list(zip(*(self._decoded(emissions - shift * is_outside, batch) for shift in shifts), strict=True))
 
     @torch.no_grad()
     def take_off(self, nats: float) -> None:
@@ -92,6 +91,10 @@ class Tagger(Model):
             spans = self._span_probabilities(emissions[row : row + 1], is_token[row : row + 1], readings[0])
             found.append(Ranked(readings, log_probabilities[row, is_possible].exp().tolist(), spans))
         return found
+
+    def _decoded(self, emissions: Tensor, batch: Batch) -> list[list[int]]:
+        best = self.crf.decode(emissions, _is_token(batch)).tolist()
+        return [tags[:length] for tags, length in zip(best, batch["lengths"].tolist(), strict=True)]
 
     def _span_probabilities(self, emissions: Tensor, is_token: Tensor, tags: list[int]) -> list[float]:
         spans = self.spans_of(tags)

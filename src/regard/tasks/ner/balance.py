@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regard.data.sentence import Sentence
+from regard.data.spans import Span
 
 SHIFTS = tuple(quarter / 4 for quarter in range(-8, 13))
 """Nats that may be taken off."""
@@ -26,11 +27,9 @@ def balance(run: Any, dev: Sequence[Sentence], beta: float) -> float:
     The least is taken that lies within one standard error of the best: what is chosen on few entities would else fit these
     alone, and a file with no entity leaves the model as it is. Reads dev once.
     """
-    answers = run.answers(dev, partial(run.model.shifted, shifts=SHIFTS))
-    scores = []
-    for place in range(len(SHIFTS)):
-        found = [run.encoder.spans(readings[place]) for readings in answers]
-        scores.append(f_beta(_counts(dev, found), beta))
+    gold = [set(sentence.spans) for sentence in dev]
+    readings = zip(*run.answers(dev, partial(run.model.shifted, shifts=SHIFTS)), strict=True)
+    scores = [f_beta(_counts(gold, [set(run.encoder.spans(tags)) for tags in own]), beta) for own in readings]
     best = max(score for score, _ in scores)
     taken = min((shift for shift, (score, error) in zip(SHIFTS, scores, strict=True) if score + error >= best), key=abs)
     run.model.take_off(taken)
@@ -48,7 +47,7 @@ def f_beta(counts: Float[Tensor, "sentences 3"], beta: float) -> tuple[float, fl
     return float(score), float((above - score * below).norm() / size) * sqrt(num_sentences / (num_sentences - 1))
 
 
-def _counts(sentences: Sequence[Sentence], found: Sequence[Sequence[Any]]) -> Float[Tensor, "sentences 3"]:
+def _counts(gold: Sequence[set[Span]], found: Sequence[set[Span]]) -> Float[Tensor, "sentences 3"]:
     """Of each sentence: entities found rightly, those that are there, those found."""
-    pairs = [(set(sentence.spans), set(own)) for sentence, own in zip(sentences, found, strict=True)]
-    return torch.tensor([(len(gold & own), len(gold), len(own)) for gold, own in pairs], dtype=torch.float64).view(-1, 3)
+    counts = [(len(own & right), len(right), len(own)) for right, own in zip(gold, found, strict=True)]
+    return torch.tensor(counts, dtype=torch.float64)
