@@ -164,6 +164,7 @@ def test_a_page_shows_each_token_of_the_translation_over_the_source(run):
     assert alignment.name == "alignment"
     assert torch.allclose(alignment.statistics.block_map[0, 0], alignments(run, [PAIRS[0]])[0], atol=1e-5)
     assert [pictures[0].extras.texts[name] for name in alignment.texts] == [["eins", "Äpfel", "."], ["one", "apples", "."]]
+    assert not any("matched no layer" in note for note in pictures[0].notes)  # a reader asked for no layer by name
     assert "alignment" in render(pictures, title="x")
 
 

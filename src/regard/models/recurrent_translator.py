@@ -67,8 +67,8 @@ class RecurrentTranslator(Translator):
         widths = [(1 + self.is_fed) * d_embedding, *[d_model] * (num_layers - 1)]
         self.decoder = nn.ModuleList(nn.LSTM(width, d_model, batch_first=True) for width in widths)
         self.attention: Mechanism | None = None
-        self.has_attention = options.mechanism != "none"
-        if self.has_attention:
+        self.looks = "" if options.mechanism == "none" else "attention*"
+        if self.looks:
             self.attention = mechanism_named(options.mechanism or "additive", d_model)
         self.cover = nn.Linear(1, d_model, bias=False) if options.coverage else None
         self.join = nn.Linear(2 * d_model, d_embedding)

@@ -18,6 +18,8 @@ from regard.models.translator import Sizes, Translator
 class TransformerTranslator(Translator):
     """Two stacks of layers. Where both languages have the same tokens, source, target and output share one table."""
 
+    looks = "decoder.layers.*.look*"
+
     def __init__(self, sizes: Sizes, options: TranslatorOptions, search: SearchOptions) -> None:
         super().__init__(sizes, options.d_model, options.label_smoothing, search)
         self.scale = options.d_model**0.5

@@ -52,8 +52,8 @@ class Translator(Model):
     """
 
     signs = Signs()
-    has_attention = True
-    """Does it look at its source?"""
+    looks = ""
+    """Which of its layers look at its source, as `watch` takes names; none where it has no attention."""
     is_stepwise = False
     """Does it look once for each token, and not once for all of a known answer?"""
 

@@ -14,9 +14,6 @@ from regard.errors import InputError
 from regard.lens.watch import watch
 from regard.tasks.folder import Run
 
-LOOKS = ("decoder.layers.*.look*", "attention*")
-"""Where a translator looks at its source: in each layer of a transformer, in one place of recurrent layers."""
-
 
 def alignments(run: Run, examples: Sequence[Pair]) -> list[Float[Tensor, "target_words source_words"]]:
     """Of what a target word saw, how much was each source word: rows sum to one. Raises InputError without attention.
@@ -50,9 +47,9 @@ def _aligned(run: Run, batch: dict[str, Tensor]) -> list[Tensor]:
 
 def looks(model: Any, batch: dict[str, Tensor]) -> Float[Tensor, "batch target source"]:
     """Weights of each token of known translations over the tokens of their sources, as `alignments` takes them."""
-    if not model.has_attention:
+    if not model.looks:
         raise InputError("the model has no attention to align by: it was trained with --model.mechanism none.")
-    with watch(model, (), layers=LOOKS, keep_calls=True) as lens, torch.no_grad():
+    with watch(model, (), layers=model.looks, keep_calls=True) as lens, torch.no_grad():
         model(batch)
     names = lens.layers if model.is_stepwise else [lens.layers[max(0, len(lens.layers) - 2)]]
     return torch.cat([lens[name].weights() for name in names], 2).float().mean(1)

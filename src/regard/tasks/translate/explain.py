@@ -16,7 +16,7 @@ from regard.lens.measure import measure_matrix
 from regard.lens.watch import Lens, watch
 from regard.tasks.explain import WANTED
 from regard.tasks.folder import Run
-from regard.tasks.translate.alignment import LOOKS, alignments, looks
+from regard.tasks.translate.alignment import alignments, looks
 from regard.viewer.picture import Layer
 from regard.viewer.report import Extras, Picture
 
@@ -26,7 +26,7 @@ ALIGNMENT, SOURCE = "alignment", "source words"
 
 def pictures(run: Run, examples: Sequence[Pair]) -> list[Picture]:
     """A picture each, of the translation that the run gives; none of a model without attention."""
-    if not run.model.has_attention:
+    if not run.model.looks:
         return []
     return [_picture(run, *one) for one in zip(examples, run.predict(examples), strict=True) if one[0].source.strip()]
 
@@ -56,7 +56,7 @@ def _with_alignment(picture: Picture, weights: Tensor, said: Pair) -> Picture:
 def _seen(model: Any, batch: dict[str, Tensor]) -> Lens:
     """What one pass over a known translation looked at; of steps taken one by one, all in one reading."""
     if not model.is_stepwise:
-        with watch(model, layers=LOOKS) as lens, torch.no_grad():
+        with watch(model, layers=model.looks) as lens, torch.no_grad():
             model(batch)
         return lens
     replayed = _Given(looks(model, batch)[:, None])
