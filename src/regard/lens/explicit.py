@@ -31,6 +31,11 @@ LEAST_NUMBERS, MOST_NUMBERS, BLOCK_ROWS = 2**20, 2**22, 32
 """Numbers that a block may hold for its pairs, 4 to 16 MB in float32: so many that it has some thirty rows."""
 
 
+def is_never(x: Tensor) -> Tensor:
+    """Which scores, or numbers added to scores, are as good as −∞: half of the least number that there is, and below."""
+    return x <= torch.finfo(x.dtype).min / 2
+
+
 @dataclass(frozen=True)
 class Source:
     """Blocks, and the weights of each: of a call, or of a matrix that a model wrote out itself."""
@@ -128,7 +133,7 @@ def _of_block(part: Call, is_full: bool) -> Piece:
     scores = scores if bias is None else scores + bias
     forbidden = ~part.mask.write(shape, rows, keys, device)
     if may_forbid:
-        forbidden = forbidden | (scores <= torch.finfo(scores.dtype).min / 2)
+        forbidden = forbidden | is_never(scores)
     scores = scores + torch.where(forbidden, -math.inf, 0.0).to(scores.dtype)  # sooner than to fill
     if type(mechanism.normalize) is Softmax:
         weights = scores.softmax(-1)

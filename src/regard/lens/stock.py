@@ -19,6 +19,7 @@ from regard.attention.call import Call, share
 from regard.attention.masks.band import Band
 from regard.attention.scaled_dot import ScaledDot
 from regard.errors import InputError
+from regard.lens.explicit import is_never
 from regard.lens.measure import live_rows
 from regard.lens.pairs import permitted_keys, scores_at
 from regard.lens.statistics import STATISTICS, Wanted, cell_width, num_cells
@@ -67,7 +68,7 @@ def prepared(call: Call) -> Call:
 
     bias = call.bias
     if isinstance(bias, Tensor):  # what stands for −inf in a bias is −inf, or a row of it would look at all keys alike
-        bias = widen(bias.masked_fill(bias <= torch.finfo(bias.dtype).min / 2, -math.inf))
+        bias = widen(bias.masked_fill(is_never(bias), -math.inf))
     return replace(call, query=widen(call.query), key=widen(call.key), value=widen(call.value), bias=bias, dropout=None)
 
 

@@ -17,7 +17,7 @@ from regard.attention.call import Block, Call, share
 from regard.attention.mechanism import Scored
 from regard.attention.positions.bias import Bias
 from regard.errors import InputError
-from regard.lens.explicit import in_segments
+from regard.lens.explicit import in_segments, is_never
 from regard.lens.statistics import Wanted, cell_width, num_cells
 
 CELLS = "cell_sums"
@@ -115,7 +115,7 @@ def _read(part: Call) -> tuple[Tensor, Tensor | None, Tensor]:
         return part.weights(), None, allowed
     scores = mechanism.score(part.query, share(part.key, part.shape[1]))
     scores = scores if bias is None else scores + bias
-    allowed = allowed & ~(scores <= torch.finfo(scores.dtype).min / 2)
+    allowed = allowed & ~is_never(scores)
     return mechanism.normalize(scores, allowed), scores.masked_fill(~allowed, -math.inf), allowed
 
 
