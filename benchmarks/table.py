@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ablation import table
 from common import RESULTS
@@ -55,6 +56,19 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
     "quality_paint_fashion_mnist": ("`paint`, a gan with attention", PAINTED, "best of a large search: NS-GAN 26.5, WGAN 21.5"),
     "quality_paint_fashion_mnist_vae": ("`paint`, a vae with attention", PAINTED, "best of a large search: VAE 58.7"),
     "quality_paint_twemoji": ("`paint`, a gan with attention, 28 minutes", TWEMOJI, ""),
+}
+
+
+NAMES = {
+    "marian, plain loop": "Marian of transformers, plain loop",
+    "marian, mixed precision": "Marian, plain loop, mixed precision",
+    "transformers generate": "`generate` of transformers",
+    "ctranslate2": "CTranslate2",
+    "gpt-2, plain loop": "GPT-2 of transformers, plain loop",
+    "gpt-2, mixed precision": "GPT-2, plain loop, mixed precision",
+    "gpt-2, cached": "`generate` of GPT-2, with its cache",
+    "gpt-2, no cache": "GPT-2 without a cache, as nanoGPT samples",
+    "plain loop": "plain PyTorch loop, same network",
 }
 
 
@@ -121,22 +135,76 @@ def beside_nanogpt() -> list[str]:
     return [f"| `generate`, nanoGPT's CPU size and time, two cores | {TINY} | {link(path.stem, figure)} | {beside} |"]
 
 
+class Speed(NamedTuple):
+    """Ours beside a peer's, taken in turns in one run."""
+
+    what: str
+    unit: str
+    ours: float
+    peer: str
+    theirs: float
+    file: str
+
+
+def speeds() -> Iterator[Speed]:
+    """Of whole tasks."""
+    if found := measured("tagging_speed"):
+        ours, peer = (found[name]["words_per_second"]["median"] for name in ("regard", "spacy"))
+        yield Speed("`ner` predicts, from scratch", "words/s", ours, "spaCy 3.8", peer, "tagging_speed")
+    if found := measured("finetune"):
+        ours, peer = (found[f"{name}_words_per_second"]["median"] for name in ("regard", "transformers"))
+        yield Speed("`ner` trains a 22.7 M encoder", "words/s", ours, "plain transformers loop", peer, "finetune")
+    if found := measured("translation_speed"):
+        for what, unit, key in (
+            ("`translate` trains a Transformer", "target tokens/s", "training_target_tokens_per_second"),
+            ("`translate` searches with a beam of 5", "sentences/s", "beam_sentences_per_second"),
+        ):
+            yield from beside(what, unit, found[key], "translation_speed")
+    if found := measured("language_speed"):
+        for sizes, one in found["sizes"].items():
+            medians = {name: spread["median"] for name, spread in one["tokens_per_second"].items()}
+            yield from beside(f"`generate` trains {sizes.replace(' x ', ' × ')}", "tokens/s", medians, "language_speed")
+    if found := measured("generation_speed"):
+        sizes = "{num_layers} × {d_model}, context {context}".format(**found["sizes"])
+        what = f"`generate` writes {found['sizes']['tokens']:,} tokens, {sizes}"
+        yield from beside(what, "tokens/s", found["tokens_per_second"], "generation_speed")
+    if found := measured("picture_speed_fashion-mnist"):
+        for what, key in (("trains", "train_pictures_per_second"), ("predicts", "predict_pictures_per_second")):
+            medians = {name: spread["median"] for name, spread in found[key].items()}
+            yield from beside(f"`classify` {what}, Fashion-MNIST", "pictures/s", medians, "picture_speed_fashion-mnist")
+
+
+def measured(name: str) -> dict[str, Any]:
+    """A result, empty where there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def beside(what: str, unit: str, speeds: dict[str, float], file: str) -> Iterator[Speed]:
+    """Ours beside each of the others."""
+    for peer, theirs in speeds.items():
+        if peer != "regard":
+            yield Speed(what, unit, speeds["regard"], NAMES.get(peer, peer), theirs, file)
+
+
+def tasks() -> list[str]:
+    """All of them, a row a peer."""
+    lines = ["", "| in one run, on two cores | ours | peer | ours over the peer |", "|---|---|---|---|"]
+    for one in speeds():
+        ours = f"[{one.ours:,.0f} {one.unit}](../benchmarks/results/{one.file}.json)"
+        lines.append(f"| {one.what} | {ours} | {one.peer}: {one.theirs:,.0f} | {one.ours / one.theirs:.2f} |")
+    return [*lines, ""]
+
+
 def tagging_speed() -> list[str]:
-    """Words a second, beside the peer that was measured in the same run."""
+    """Those of `ner`, as README has them."""
     lines = []
-    predicting, tuning = RESULTS / "tagging_speed.json", RESULTS / "finetune.json"
-    if predicting.exists():
-        result = json.loads(predicting.read_text())
-        ours, peer = (result[name]["words_per_second"]["median"] for name in ("regard", "spacy"))
-        figure = f"{ours:,.0f} words/s, {result['regard_over_spacy']:.1f} times the peer"
-        where = "`ner` predicts, from scratch, two cores"
-        lines.append(f"| {where} | {BTC}, all | {link(predicting.stem, figure)} | spaCy 3.8: {peer:,.0f} words/s |")
-    if tuning.exists():
-        result = json.loads(tuning.read_text())
-        ours, peer = (result[f"{name}_words_per_second"]["median"] for name in ("regard", "transformers"))
-        figure = f"{ours:,.0f} words/s, {result['ratio']['median']:.1f} times the peer"
-        where = "`ner` trains a 22.7 M encoder, two cores"
-        lines.append(f"| {where} | {BTC} | {link(tuning.stem, figure)} | plain transformers loop: {peer:,.0f} words/s |")
+    for one in speeds():
+        if "`ner`" in one.what:
+            figure = f"{one.ours:,.0f} {one.unit}, {one.ours / one.theirs:.1f} times the peer"
+            lines.append(
+                f"| {one.what}, two cores | {BTC} | {link(one.file, figure)} | {one.peer}: {one.theirs:,.0f} {one.unit} |"
+            )
     return lines
 
 
@@ -265,6 +333,7 @@ TABLES = (
     (LENS, "<!-- roles -->", "<!-- end of roles -->", head_roles),
     (PERFORMANCE, "<!-- lens: python benchmarks/table.py -->", "<!-- end of lens -->", lens_cost),
     (README, "<!-- results: python benchmarks/table.py -->", "<!-- end of results -->", rows),
+    (PERFORMANCE, "<!-- tasks: python benchmarks/table.py -->", "<!-- end of tasks -->", tasks),
     (PERFORMANCE, "<!-- pairs: python benchmarks/table.py -->", "<!-- end of pairs -->", pairs),
     (PERFORMANCE, "<!-- lengths: python benchmarks/table.py -->", "<!-- end of lengths -->", over_lengths),
 )
