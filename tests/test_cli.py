@@ -113,7 +113,7 @@ def test_a_run_folder_inside_a_file_is_said(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "no command is called 'trian'"),
+        (["trian"], "no command is called 'trian'. Did you mean 'train'?"),
         (["train"], "regard train needs a task first"),
         (["train", "nre", "--data", "x"], "No part is called 'nre'. Did you mean 'ner'?"),
         (["train", "ner"], "No data was given. Name a folder with --data DIR"),
@@ -139,18 +139,59 @@ def test_wrong_usage_is_answered_with_what_to_do(capsys, arguments, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model.d_wrd", "5"], "d_wrd"),
-        (["--model.dropout", "much"], "model.dropout"),
-        (["--seed", "-1"], "seed"),
-        (["--seed", "5000000000"], "<=4294967295"),
-        (["--max-minutes", "0"], "max"),
+        (["--words.d_wrd", "5"], "regard train ner has no option --words.d_wrd. Did you mean 'words.d_word'?"),
+        (["--max_epochs", "5"], "regard train ner has no option --max_epochs. Did you mean 'training.max_epochs'?"),
+        (["--zzz=5"], "regard train ner has no option --zzz."),
+        (["more"], "regard train ner does not know what to do with 'more'."),
+        (["--seed"], "--seed needs a value."),
+        (["--model.dropout", "much"], "--model.dropout must be a number, got 'much'."),
+        (["--model.d_recurrent", "1.5"], "--model.d_recurrent must be a whole number, got '1.5'."),
+        (["--training.precision", "half"], "--training.precision must be one of auto, bfloat16, float32, got 'half'."),
+        (["--seed", "-1"], "--seed must be a whole number from 0 to 4294967295, got '-1'."),
+        (["--seed", "many"], "--seed must be a whole number from 0 to 4294967295, got 'many'."),
+        (["--max-minutes", "0"], "--max-minutes must be a number above 0, got '0'."),
+        (["--monitor", "-1"], "--monitor must be a whole number from 0, got '-1'."),
     ],
 )
-def test_a_wrong_option_is_named(capsys, options, message):
-    with pytest.raises(SystemExit) as stopped:
-        main(["train", "ner", "--data", "x", *options])
-    assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+def test_a_wrong_option_is_told_in_a_line(capsys, options, message):
+    code, result, said = run(capsys, "train", "ner", "--data", "x", *options)
+    assert code == 2
+    assert result["error"] == f"{message} See regard train ner --help."
+    assert said == f"regard: error: {result['error']}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["look"], "regard look needs MODEL and --input."),
+        (["export", "x"], "regard export needs --format."),
+        (["train", "srl", "--model.is_core_unique", "maybe"], "--model.is_core_unique must be true or false, got 'maybe'."),
+        (["train", "generate", "--sampling.stop", "[x"], "--sampling.stop must be a list, such as [one, two], got '[x'."),
+    ],
+)
+def test_what_a_command_needs_is_told(capsys, command, message):
+    code, result, _ = run(capsys, *command)
+    assert code == 2
+    assert result["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "training:\n  max_epoch: 3\n",
+            "has no option --training.max_epoch (in the recipe). Did you mean 'training.max_epochs'?",
+        ),
+        ("training:\n  max_epochs: many\n", "--training.max_epochs must be a whole number, got 'many'."),
+        ("training: [\n", "a recipe must be YAML: "),
+    ],
+)
+def test_a_wrong_recipe_is_told(tmp_path, capsys, content, message):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(content)
+    code, result, _ = run(capsys, "train", "ner", "--data", "x", "--recipe", recipe)
+    assert code == 2
+    assert message in result["error"]
 
 
 def test_an_internal_fault_has_a_code_of_its_own(capsys, monkeypatch):

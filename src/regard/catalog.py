@@ -1,5 +1,6 @@
 """The one place where parts get their names. Values are import paths, so this file imports no part."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -77,9 +78,7 @@ TASKS = {
 def load(table: dict[str, str], name: str) -> Any:
     """Return the part called `name`: a key of `table`, or an import path "package.module:attribute"."""
     if name not in table and ":" not in name:
-        near = get_close_matches(name, table, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"No part is called {name!r}.{hint} Known: {', '.join(table)}.")
+        raise InputError(f"No part is called {name!r}.{did_you_mean(name, table)} Known: {', '.join(table)}.")
     module, _, attribute = table.get(name, name).partition(":")
     try:
         found = import_module(module)
@@ -88,6 +87,12 @@ def load(table: dict[str, str], name: str) -> Any:
         if name in table:
             raise
         raise InputError(f"{name!r} must be an import path 'package.module:Name' that exists: {error}.") from error
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question after the one of `known` that is nearest to a name; "" where none is near."""
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def one_line(part: Any) -> str:

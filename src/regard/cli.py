@@ -11,6 +11,7 @@ import traceback
 from typing import Any
 
 from regard import __version__
+from regard.catalog import did_you_mean
 from regard.commands import COMMANDS
 from regard.errors import InputError
 
@@ -51,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     command = COMMANDS.get(arguments[0])
     is_json = "--json" in arguments
     if command is None:
-        return _fail(f"no command is called {arguments[0]!r}. Commands: {', '.join(COMMANDS)}.", is_json, 2)
+        near = did_you_mean(arguments[0], COMMANDS)
+        return _fail(f"no command is called {arguments[0]!r}.{near} Commands: {', '.join(COMMANDS)}.", is_json, 2)
     before = _stop_on_ctrl_c(is_json)
     try:
         _require_text(arguments)

@@ -57,7 +57,8 @@ def list_parts(arguments: list[str]) -> dict[str, Any]:
         raise InputError(f"there is no list of {options.kind!r}. Lists: {', '.join(LISTS)}.")
     found = {kind: LISTS[kind]() for kind in ([options.kind] if options.kind else LISTS)}
     for kind, lines in found.items():
-        say(options, kind, *(f"  {name:<20} {line}" for name, line in lines.items()))
+        widest = max(map(len, lines))
+        say(options, kind, *(f"  {name:<{widest}}  {line}" for name, line in lines.items()))
     return found
 
 

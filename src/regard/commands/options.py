@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse.typing import restricted_number_type
 
 from regard.catalog import TASKS, load
+from regard.commands.parser import Parser
 from regard.errors import InputError
 from regard.listing import LISTS
 
@@ -29,7 +30,7 @@ class Help(DefaultHelpFormatter):
 
 
 def parser_of(name: str, command: Any) -> ArgumentParser:
-    parser = ArgumentParser(prog=f"regard {name}", description=command.__doc__, formatter_class=Help)
+    parser = Parser(prog=f"regard {name}", description=command.__doc__, formatter_class=Help)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line")
     return parser
 
