@@ -312,7 +312,7 @@ def test_a_run_is_exported_once(folder, tmp_path, capsys):
     assert result["bytes"] > 10_000
     with pytest.raises(InputError, match="must not exist"):
         export_command([str(folder), "--format", "ctranslate2"])
-    with pytest.raises(InputError, match="ctranslate2; got 'onnx'"):
+    with pytest.raises(InputError, match="cannot be exported as 'onnx': --format must be one of: ctranslate2"):
         export_command([str(folder), "--format", "onnx"])
 
 
