@@ -236,6 +236,22 @@ def test_every_option_is_explained(capsys, arguments):
     assert not [name for name, explained in options if explained.startswith("(")]
 
 
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        (["train", "ner"], "regard train ner [options]"),
+        (["look"], "regard look MODEL --input INPUT [options]"),
+        (["list"], "regard list [KIND] [options]"),
+    ],
+)
+def test_usage_names_what_cannot_be_left_out(capsys, command, usage):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: {usage}\n\n")
+    assert "CONFIG" not in said  # a recipe is one file, not one for each group of options
+
+
 def test_a_command_without_a_task_names_the_tasks(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["check", "--help"])

@@ -18,7 +18,20 @@ Seed = restricted_number_type("Seed", int, [(">=", 0), ("<=", 2**32 - 1)])
 
 
 class Help(DefaultHelpFormatter):
-    """Each option with its default, where it has one; the names of Python's types say nothing to a person."""
+    """Each option with its default, where it has one; the names of Python's types say nothing to a person.
+
+    Whole groups as files are left out: a recipe is one file. The usage names what cannot be left out.
+    """
+
+    def add_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        needed = [one for one in actions if one.required or not one.option_strings]
+        words = [" ".join([*one.option_strings, one.metavar or one.dest.upper()]) for one in needed]
+        shown = [word if one.required else f"[{word}]" for one, word in zip(needed, words, strict=True)]
+        super().add_usage(" ".join(["%(prog)s", *shown, "[options]"]), actions, groups, prefix)
+
+    def add_argument(self, action: Any) -> None:
+        if not (isinstance(action.option_strings, list) and action.metavar == "CONFIG"):
+            super().add_argument(action)
 
     def _get_type_str(self, action: Any) -> None:
         return None
