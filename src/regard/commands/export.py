@@ -33,10 +33,9 @@ def export(arguments: list[str]) -> dict[str, Any]:
 
     run = load_run(options.run)
     if options.format not in run.task.formats:
-        known = (
-            f"--format must be one of: {', '.join(run.task.formats)}" if run.task.formats else "there is no format for them yet"
-        )
-        raise InputError(f"runs of {run.task.name} cannot be exported as {options.format!r}: {known}.")
+        known = f"--format must be one of: {', '.join(run.task.formats)}"
+        why = known if run.task.formats else "there is no format for them yet"
+        raise InputError(f"runs of {run.task.name} cannot be exported as {options.format!r}: {why}.")
     folder = Path(options.out or Path(options.run) / options.format)
     found = run.task.export(run, options.format, folder)
     result = {**contents_of(folder), **found}

@@ -30,7 +30,7 @@ class Help(DefaultHelpFormatter):
         super().add_usage(" ".join(["%(prog)s", *shown, "[options]"]), actions, groups, prefix)
 
     def add_argument(self, action: Any) -> None:
-        if not (isinstance(action.option_strings, list) and action.metavar == "CONFIG"):
+        if action.metavar != "CONFIG":
             super().add_argument(action)
 
     def _get_type_str(self, action: Any) -> None:
