@@ -73,6 +73,12 @@ NAMES = {
 }
 
 
+def measured(name: str) -> dict[str, Any]:
+    """A result, empty where there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def link(name: str, text: str) -> str:
     """A figure that links to its file."""
     return f"[{text}](benchmarks/results/{name}.json)"
@@ -101,39 +107,30 @@ def rows() -> list[str]:
     """The table, a line each."""
     lines = ["| task | data | figure | beside it |", "|---|---|---|---|"]
     for name, (how, data, beside) in QUALITY.items():
-        path = RESULTS / f"{name}.json"
-        if not path.exists():
-            continue
-        result = json.loads(path.read_text())
-        figure = f"{scored(result)} in {result['train_seconds']['median']:.0f} s"
-        lines.append(f"| {how}, two cores | {data} | {link(name, figure)} | {beside} |")
+        if result := measured(name):
+            figure = f"{scored(result)} in {result['train_seconds']['median']:.0f} s"
+            lines.append(f"| {how}, two cores | {data} | {link(name, figure)} | {beside} |")
     lines += beside_nanogpt() + tagging_speed()
-    demo = RESULTS / "demo.json"
-    if demo.exists():
-        result = json.loads(demo.read_text())
+    if result := measured("demo"):
         figure = f"{result['exact_match_percent']['median']:.1f} % exact match after {result['train_seconds']['median']:.0f} s"
         lines.append(f"| `demo` | written dates, 32 locales, days never seen | {link('demo', figure)} | |")
     for device, where in (("cpu", "two cores"), ("cuda", "an H100")):
-        path = RESULTS / f"attention_pairs_{device}.json"
-        found = {case["case"]: case for case in json.loads(path.read_text())["results"]} if path.exists() else {}
+        name = f"attention_pairs_{device}"
+        found = {case["case"]: case for case in measured(name).get("results", [])}
         for case in SHOWN[device]:
             if case in found:
                 figure = f"{found[case]['time_ratio']:.2f} of the time of {found[case]['peer']}"
-                lines.append(
-                    f"| attention on {where} | causal {case} | {link(path.stem, figure)} | [more](docs/performance.md) |"
-                )
+                lines.append(f"| attention on {where} | causal {case} | {link(name, figure)} | [more](docs/performance.md) |")
     return lines
 
 
 def beside_nanogpt() -> list[str]:
     """The dev loss at nanoGPT's size and wall time, and its own of the same run."""
-    path = RESULTS / "nanogpt.json"
-    if not path.exists():
+    if not (result := measured("nanogpt")):
         return []
-    result = json.loads(path.read_text())
     theirs, figure = result["nanogpt"], f"{scored(result)} in {result['train_seconds']['median']:.0f} s"
     beside = f"nanoGPT in the same run: {theirs['dev_loss_nats']:.3f} in {theirs['seconds']:.0f} s"
-    return [f"| `generate`, nanoGPT's CPU size and time, two cores | {TINY} | {link(path.stem, figure)} | {beside} |"]
+    return [f"| `generate`, nanoGPT's CPU size and time, two cores | {TINY} | {link('nanogpt', figure)} | {beside} |"]
 
 
 class Speed(NamedTuple):
@@ -163,29 +160,28 @@ def speeds() -> Iterator[Speed]:
             yield from beside(what, unit, found[key], "translation_speed")
     if found := measured("language_speed"):
         for sizes, one in found["sizes"].items():
-            medians = {name: spread["median"] for name, spread in one["tokens_per_second"].items()}
-            yield from beside(f"`generate` trains {sizes.replace(' x ', ' × ')}", "tokens/s", medians, "language_speed")
+            what = f"`generate` trains {sizes.replace(' x ', ' × ')}"
+            yield from beside(what, "tokens/s", medians(one["tokens_per_second"]), "language_speed")
     if found := measured("generation_speed"):
         sizes = "{num_layers} × {d_model}, context {context}".format(**found["sizes"])
         what = f"`generate` writes {found['sizes']['tokens']:,} tokens, {sizes}"
         yield from beside(what, "tokens/s", found["tokens_per_second"], "generation_speed")
     if found := measured("picture_speed_fashion-mnist"):
         for what, key in (("trains", "train_pictures_per_second"), ("predicts", "predict_pictures_per_second")):
-            medians = {name: spread["median"] for name, spread in found[key].items()}
-            yield from beside(f"`classify` {what}, Fashion-MNIST", "pictures/s", medians, "picture_speed_fashion-mnist")
+            file = "picture_speed_fashion-mnist"
+            yield from beside(f"`classify` {what}, Fashion-MNIST", "pictures/s", medians(found[key]), file)
 
 
-def measured(name: str) -> dict[str, Any]:
-    """A result, empty where there is none."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+def medians(spreads: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Of each name."""
+    return {name: spread["median"] for name, spread in spreads.items()}
 
 
-def beside(what: str, unit: str, speeds: dict[str, float], file: str) -> Iterator[Speed]:
+def beside(what: str, unit: str, found: dict[str, float], file: str) -> Iterator[Speed]:
     """Ours beside each of the others."""
-    for peer, theirs in speeds.items():
+    for peer, theirs in found.items():
         if peer != "regard":
-            yield Speed(what, unit, speeds["regard"], NAMES.get(peer, peer), theirs, file)
+            yield Speed(what, unit, found["regard"], NAMES.get(peer, peer), theirs, file)
 
 
 def tasks() -> list[str]:
@@ -219,14 +215,13 @@ def pairs() -> list[str]:
     """The cases of benchmarks/attention.py against their best peers."""
     lines = []
     for device, title in (("cpu", "on a CPU, float32"), ("cuda", "on a GPU, bfloat16")):
-        path = RESULTS / f"attention_pairs_{device}.json"
-        if not path.exists():
+        name = f"attention_pairs_{device}"
+        if not (result := measured(name)):
             continue
-        result = json.loads(path.read_text())
         where = result["machine"] if device == "cpu" else result["device"]
         lines += [
             "",
-            f"**{title}** — {where}, PyTorch {result['versions']['torch']}, [file](../benchmarks/results/{path.name})",
+            f"**{title}** — {where}, PyTorch {result['versions']['torch']}, [file](../benchmarks/results/{name}.json)",
             "",
         ]
         lines += ["| case | ours, ms | peer, ms | ratio | memory, MB: ours, peer |", "|---|---|---|---|---|"]
@@ -241,10 +236,8 @@ def over_lengths() -> list[str]:
     """Time, and the share of the rate of matrix products, of all contestants at three lengths."""
     lines = []
     for device, lengths in (("cpu", (1024, 4096, 16384)), ("cuda", (4096, 16384, 65536))):
-        path = RESULTS / f"attention_grid_{device}.json"
-        if not path.exists():
+        if not (result := measured(f"attention_grid_{device}")):
             continue
-        result = json.loads(path.read_text())
         found = {(c["name"], c["mode"], c["length"]): c for c in result["results"] if c["head_dim"] == 64}
         where = result["machine"] if device == "cpu" else result["device"]
         lines += ["", f"**{where}**, 8 heads of 64, {result['matmul_tflops']:.3g} TFLOP/s in matrix products:", ""]
@@ -260,12 +253,10 @@ def over_lengths() -> list[str]:
 def lens_cost() -> list[str]:
     """What it costs to see, and how far the tools go."""
     lines: list[str] = []
-    path = RESULTS / "lens_cost.json"
-    if path.exists():
-        result = json.loads(path.read_text())
+    if result := measured("lens_cost"):
         cases = list(dict.fromkeys(line["case"] for line in result["results"]))
         found = {(line["case"], line["way"]): line for line in result["results"]}
-        file = f"[file](../benchmarks/results/{path.name})"
+        file = "[file](../benchmarks/results/lens_cost.json)"
         lines += ["", f"{result['machine']}, PyTorch {result['versions']['torch']}, {file}", ""]
         lines += [f"| the pass of the model, ms (over the plain pass) | {' | '.join(cases)} |", "|---|" + "---|" * len(cases)]
         for way in dict.fromkeys(line["way"] for line in result["results"]):
@@ -275,15 +266,13 @@ def lens_cost() -> list[str]:
         memory = result["memory"]
         lines += ["", f"Memory that reading adds at {memory['length']:,} positions: {memory['extra_mb']:.0f} MB; "]
         lines[-1] += f"the matrix would take {memory['matrix_mb'] / 1024:,.0f} GB."
-    path = RESULTS / "lens_reach.json"
-    if path.exists():
-        result = json.loads(path.read_text())
+    if result := measured("lens_reach"):
         tools = list(dict.fromkeys(line["tool"] for line in result["results"]))
         lengths = sorted({line["length"] for line in result["results"]})
         found = {(line["tool"], line["length"]): line for line in result["results"]}
         peers = ", ".join(f"{name} {number}" for name, number in result["peers"].items())
         lines += ["", f"A two-layer GPT-2 with 8 heads of 64, seconds and GB of the whole process ({peers}, "]
-        lines[-1] += f"[file](../benchmarks/results/{path.name})):"
+        lines[-1] += "[file](../benchmarks/results/lens_reach.json)):"
         lines += ["", f"| tool | {' | '.join(f'{length:,}' for length in lengths)} |", "|---|" + "---|" * len(lengths)]
         for tool in tools:
             lines.append(f"| {tool} | {' | '.join(_reached(found.get((tool, length))) for length in lengths)} |")

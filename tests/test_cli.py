@@ -140,6 +140,7 @@ def test_wrong_usage_is_answered_with_what_to_do(capsys, arguments, message):
     ("options", "message"),
     [
         (["--words.d_wrd", "5"], "regard train ner has no option --words.d_wrd. Did you mean 'words.d_word'?"),
+        (["--model.d_wrd", "5"], "regard train ner has no option --model.d_wrd. Did you mean 'words.d_word'?"),
         (["--max_epochs", "5"], "regard train ner has no option --max_epochs. Did you mean 'training.max_epochs'?"),
         (["--zzz=5"], "regard train ner has no option --zzz."),
         (["more"], "regard train ner does not know what to do with 'more'."),
@@ -148,6 +149,7 @@ def test_wrong_usage_is_answered_with_what_to_do(capsys, arguments, message):
         (["--model.d_recurrent", "1.5"], "--model.d_recurrent must be a whole number, got '1.5'."),
         (["--training.precision", "half"], "--training.precision must be one of auto, bfloat16, float32, got 'half'."),
         (["--seed", "-1"], "--seed must be a whole number from 0 to 4294967295, got '-1'."),
+        (["--seed", "5000000000"], "--seed must be a whole number from 0 to 4294967295, got '5000000000'."),
         (["--seed", "many"], "--seed must be a whole number from 0 to 4294967295, got 'many'."),
         (["--max-minutes", "0"], "--max-minutes must be a number above 0, got '0'."),
         (["--monitor", "-1"], "--monitor must be a whole number from 0, got '-1'."),

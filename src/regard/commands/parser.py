@@ -12,6 +12,12 @@ from regard.catalog import did_you_mean
 from regard.errors import InputError
 
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+_VALUES = (
+    r"(?:Got value|Given value): (.*?)(?= Problem|$)",
+    r"base 10: '(.*)'$",
+    r"^Not of type \w+: (\S+) does not conform",
+)
+"""Where jsonargparse says what came."""
 
 
 class Parser(ArgumentParser):
@@ -39,20 +45,16 @@ class Parser(ArgumentParser):
     def _unknown(self, word: str, where: str = "") -> str:
         if not word.startswith("-"):
             return f"{self.prog} does not know what to do with {word!r}."
-        name = word.lstrip("-")
         options = [option[2:] for action in self._actions for option in action.option_strings if option.startswith("--")]
-        inner = [option for option in options if option.endswith(f".{name}")]
-        return f"{self.prog} has no option {word}{where}.{did_you_mean(name, inner or options)}"
+        return f"{self.prog} has no option {word}{where}.{did_you_mean(word.lstrip('-'), options)}"
 
     def _wrong(self, key: str, complaint: str) -> str:
         action = next((one for one in self._actions if one.dest == key), None)
         kind = _kind(getattr(action, "_typehint", None))
-        values = re.findall(r"(?:Got value|Given value): (.*?)(?= Problem|$)", complaint)
-        values = values or re.findall(r"base 10: '(.*)'$|^Not of type \w+: (\S+) does not conform", complaint)
+        values = [value for pattern in _VALUES for value in re.findall(pattern, complaint)]
         if not kind or not values:
             return f"{self._shown(key)}: {complaint}."
-        value = values[-1] if isinstance(values[-1], str) else "".join(values[-1])
-        return f"{self._shown(key)} must be {kind}, got {value!r}."
+        return f"{self._shown(key)} must be {kind}, got {values[-1]!r}."
 
     def _shown(self, name: str) -> str:
         """An option as it is typed; what has no dashes in capitals."""
