@@ -50,6 +50,27 @@ def test_no_character_of_a_text_is_lost_and_none_is_added(tmp_path, monkeypatch,
     assert (file.num_tokens, file.num_characters) == (len(text.encode()), len(text))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_text_of_one_line_is_read_in_parts(tmp_path, monkeypatch, seed):
+    draw = random.Random(seed)
+    monkeypatch.setattr(corpus_blocks, "BLOCK_CHARACTERS", 20)
+    monkeypatch.setattr(corpus_blocks, "LONGEST_LINE", 16)
+    text = "\ufeff" * (seed % 2) + "".join(draw.choices(draw.choice(["abc é漢😀\t", "漢😀", "a\ufeff"]), k=500))
+    (tmp_path / "a.txt").write_bytes((text + draw.choice(["\r\n", "\n", ""])).encode())
+    blocks, _ = read_corpus(tmp_path / "a.txt")
+    assert text_of(blocks).rstrip("\n") == text.removeprefix("\ufeff")
+    assert len(blocks) > 10
+    assert max(block.num_bytes for block in blocks) <= 4 * 20 + 16
+
+
+def test_a_long_line_is_cut_before_a_space(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_blocks, "BLOCK_CHARACTERS", 1)
+    monkeypatch.setattr(corpus_blocks, "LONGEST_LINE", 16)
+    (tmp_path / "a.txt").write_text("the wolf and the seven kids went home")
+    read = [passage.text for passage in passages_of(read_corpus(tmp_path / "a.txt")[0])]
+    assert read == ["the wolf and", " the seven kids", " went home"]
+
+
 def test_some_blocks_are_read_without_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_blocks, "BLOCK_CHARACTERS", 4)
     path = tmp_path / "a.txt"
@@ -73,9 +94,14 @@ def test_documents_are_json_lines_or_the_files_of_a_folder(tmp_path):
     for name, text in zip(("a.txt", "b.md", "deep/c.txt"), texts, strict=True):
         (tmp_path / "in" / name).write_text(text)
     (tmp_path / "in" / ".hidden.txt").write_text("no")
-    (tmp_path / "in" / "other.csv").write_text("no")
-    for path in (tmp_path / "a.jsonl", tmp_path / "in"):
-        blocks, _ = read_corpus(path)
+    (tmp_path / "a.JSON").write_bytes((tmp_path / "a.jsonl").read_bytes())
+    (tmp_path / "shards").mkdir()
+    lines = (tmp_path / "a.jsonl").read_text().split("\n")
+    (tmp_path / "shards" / "0.jsonl.gz").write_bytes(gzip.compress(lines[0].encode()))
+    (tmp_path / "shards" / "1.ndjson").write_text("\n".join(lines[1:]))
+    for path in (tmp_path / "a.jsonl", tmp_path / "a.JSON", tmp_path / "in", tmp_path / "shards"):
+        blocks, findings = read_corpus(path)
+        assert not findings
         assert list(passages_of(blocks)) == [Passage(text, True) for text in texts]
         file = kept(blocks)
         ends = [place for place, token in enumerate(file.tokens) if token == 3]
@@ -168,16 +194,28 @@ def test_a_folder_without_text_is_told(tmp_path):
         find_corpora(None, {})
 
 
+def test_files_of_a_folder_that_are_not_read_are_told(tmp_path):
+    for name in ("a.txt", "b.csv", "c.docx"):
+        (tmp_path / name).write_text("one")
+    blocks, (finding,) = read_corpus(tmp_path)
+    assert text_of(blocks) == "one"
+    assert (finding.level, finding.file) == ("warning", tmp_path / "b.csv")
+    assert finding.message.startswith("2 files in it not read")
+
+
 def test_what_cannot_be_read_is_told_with_its_line(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"one\ntw\xff\n")
     with pytest.raises(InputError, match=r"a.txt:2: the text must be UTF-8, got byte 0xff"):
         read_corpus(tmp_path / "a.txt")
     with pytest.raises(InputError, match=r"a.txt:2: the text must be UTF-8"):
         read_corpus(tmp_path)
-    for line, said in (("{", "must be JSON"), ('{"words": 1}', '"text" must be text in quotes, got null'), ("[]", "an object")):
-        (tmp_path / "a.jsonl").write_text(f'{{"text": "one"}}\n{line}\n')
-        with pytest.raises(InputError, match=rf"a.jsonl:2: .*{said}"):
-            read_corpus(tmp_path / "a.jsonl")
+    path, lines = tmp_path / "a.jsonl", ("{", '{"words": 1}', "[]")
+    path.write_text("\n".join(['{"text": "one"}', *lines, '{"text": "two"}']))
+    blocks, findings = read_corpus(path)
+    assert text_of(blocks) == "onetwo"
+    assert [(one.file, one.line) for one in findings] == [(path, 2), (path, 3), (path, 4)]
+    for finding, said in zip(findings, ("must be JSON", '"text" must be text in quotes, got null', "an object"), strict=True):
+        assert said in finding.message
 
 
 @pytest.mark.parametrize("text", ["", '{"text": ""}\n'])

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.tasks.check import MOST_FINDINGS, MOST_LABELS, check_files
+from regard.tasks.generate.task import Generate
 from regard.tasks.ner.task import Ner
+from regard.tasks.translate.task import Translate
 
 
 def written(folder: Path, **parts: str) -> Files:
@@ -70,3 +74,19 @@ def test_a_message_quotes_no_endless_word_or_list():
     assert len(message) < 500
     assert message.startswith("the labels must be few, got A0 A0 ")
     assert message.endswith("A0 A0 . Take some out.")
+
+
+@pytest.mark.parametrize(
+    ("task", "good", "bad", "line"),
+    [(Translate(), "x_en_de/train.en", "x_en_de/train.de", 2), (Generate(), "train/a.txt", "train/b.txt", 2)],
+    ids=["pairs", "folder"],
+)
+def test_the_file_that_cannot_be_read_is_named(tmp_path, task, good, bad, line):
+    (tmp_path / good).parent.mkdir()
+    (tmp_path / good).write_text("one\ntwo\n")
+    (tmp_path / bad).write_bytes(b"eins\nzw\xf6lf\n")
+    root = (tmp_path / good).parent
+    files = task.files(str(tmp_path if task.name == "generate" else root), {})
+    found = check_files(task, files)
+    assert [(one["file"], one["line"]) for one in found["findings"]] == [(str(tmp_path / bad), line)]
+    assert found["exit_code"] == 2

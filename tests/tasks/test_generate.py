@@ -258,6 +258,9 @@ def test_prompts_are_lines_or_json_lines():
     assert read_prompts(['{"prompt": "a\\nb"}', '{"text": "c"}']) == [Prompt("a\nb", 0), Prompt("c", 1)]
     assert read_prompts(['{"prompt": ""}']) == [Prompt("")]
     assert read_prompts([]) == []
+    wrong, right = read_prompts(['{"promt": "a"}', '{"prompt": "b"}'])
+    assert ('must have a "prompt"' in wrong.error, wrong.line, right.text) == (True, 1, "b")
+    assert [one.text for one in read_prompts(["plain", '{"prompt": "b"}', "[1]"])] == ["plain", "b", "[1]"]
     for line, said in (
         ("{", "must be JSON"),
         ("{}", 'must have a "prompt"'),
@@ -327,6 +330,15 @@ def test_pictures_show_where_each_new_token_looked(tmp_path, model):
     assert picture.note.startswith("→ ")
     assert picture.note.startswith(f"→ {''.join(picture.labels)[-3:]}")
     assert ("The last 8 of " in picture.note) == (not model)
+
+
+def test_a_folder_of_texts_is_scored_as_a_whole(tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("one")
+    task = task_of()
+    assert task.scored(str(tmp_path / "texts")) == tmp_path / "texts"
+    (tmp_path / "texts" / "test.txt").write_text("two")
+    assert task.scored(str(tmp_path / "texts")) == tmp_path / "texts" / "test.txt"
 
 
 def test_a_file_is_counted(tmp_path):

@@ -51,6 +51,18 @@ class Lines:
                 self.num_read += len(line)
                 yield self._decoded(line, number)
 
+    def parts(self, size: int) -> Iterator[str]:
+        """The lines with their ends, a line feed each; one of more than `size` bytes comes in parts, cut before a space."""
+        number, rest = 1, b""
+        with told(self.name):
+            while piece := rest + self.text.readline(size - len(rest)):
+                is_whole = piece.endswith(b"\n")
+                cut = len(piece) if is_whole or len(piece) < size else max(piece.rfind(b" "), 0) or _last_character(piece)
+                piece, rest = piece[:cut], piece[cut:]
+                self.num_read += cut
+                yield self._decoded(piece, number) + "\n" * is_whole
+                number += is_whole
+
     @property
     def share(self) -> float | None:
         """How much of the file has been read; None where nobody knows its length."""
@@ -73,7 +85,7 @@ class Lines:
 
     def _decoded(self, line: bytes, number: int) -> str:
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            text = line.decode("utf-8-sig" if self.num_read == len(line) else "utf-8")
         except UnicodeDecodeError as error:
             message = f"the text must be UTF-8, got byte 0x{line[error.start]:02x}. {_advice(line, number)}"
             told = InputError(message, file=self.name, line=number)
@@ -84,6 +96,11 @@ class Lines:
         if number == 1 and _is_utf16(line):
             raise InputError(f"the text must be UTF-8, got zero bytes. {ADVICE[UTF16]}", file=self.name, line=number)
         return text.removesuffix("\n").removesuffix("\r")
+
+
+def _last_character(text: bytes) -> int:
+    """Where the last character begins, which may not be whole; in UTF-8 no byte within one looks like a first byte."""
+    return next(place for place in range(len(text) - 1, -1, -1) if text[place] & 0xC0 != 0x80 or place < len(text) - 4)
 
 
 def _advice(line: bytes, number: int) -> str:
@@ -103,6 +120,11 @@ def is_file(path: str | Path) -> bool:
         return Path(path).is_file()
     except OSError:
         return False
+
+
+def unpacked(path: Path) -> Path:
+    """The name without .gz or .zip."""
+    return path.with_suffix("") if path.suffix in (".gz", ".zip") else path
 
 
 def existing(path: str | Path) -> Path:

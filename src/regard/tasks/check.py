@@ -105,4 +105,4 @@ def _read(task: Task, path: Path) -> tuple[list[Any], list[Finding]]:
     try:
         return task.read(path)
     except InputError as error:
-        return [], [Finding("error", path, error.line, error.message)]
+        return [], [Finding("error", Path(error.file or path), error.line, error.message)]

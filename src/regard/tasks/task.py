@@ -139,6 +139,8 @@ class Task(ABC):
                 raise InputError("there is no such file or folder.", file=path)
             return path
         files = self.files(given, {})
+        if files.train == path:  # no folder of parts: all in it is one
+            return path
         if files.test is None and files.dev is None:
             raise InputError("the data must hold a test or a dev file.", file=path)
         return files.test or files.dev or path

@@ -7,19 +7,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from regard.data.corpus.files import texts_in
-from regard.data.findings import Finding
+from regard.data.corpus.files import is_json_lines, left_out, texts_in
+from regard.data.findings import Finding, counted
 from regard.data.json_values import as_text, one_object
+from regard.data.quality import first_few
 from regard.data.stream import Lines, open_lines
 from regard.errors import InputError
 
 BLOCK_CHARACTERS = 2**14
 """Of a block, at least, but for the last."""
-JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".jsonl.zip")
+LONGEST_LINE = 2**14
+"""Bytes of a line that is read whole: a text may be one line."""
+_MOST_ERRORS = 20
 
 
 class Passage(NamedTuple):
-    """Whole lines of a text, with their ends."""
+    """Lines of a text, with their ends; or a part of a long one."""
 
     text: str
     is_end: bool
@@ -39,25 +42,35 @@ class Block(NamedTuple):
 
 
 def read_corpus(path: Path) -> tuple[list[Block], list[Finding]]:
-    """The blocks of a corpus, and what is wrong with it. Raises InputError at the first line that cannot be read."""
-    found = [_measured(path, number, passages) for number, passages in enumerate(_blocks(_passages(path)))]
-    if not any(block.num_characters for block in found):
+    """The blocks of a corpus, and what is wrong with it. Raises InputError where a file cannot be read on."""
+    errors: list[Finding] = []
+    found = [_measured(path, number, passages) for number, passages in enumerate(_blocks(_passages(path, errors)))]
+    if not errors and not any(block.num_characters for block in found):
         return [], [Finding("error", path, None, "there is no text in it.")]
-    return found, []
+    return found, [*first_few(errors, _MOST_ERRORS), *_other_files(path)]
 
 
 def passages_of(blocks: Sequence[Block]) -> Iterator[Passage]:
     """The text of some blocks again, in the order of their places, in memory that does not grow with it."""
     for path, group in groupby(sorted(blocks, key=lambda block: block[:2]), key=lambda block: block.path):
         wanted = {block.number for block in group}
-        for number, passages in enumerate(_blocks(_passages(path))):
+        for number, passages in enumerate(_blocks(_passages(path, []))):
             if number in wanted:
                 yield from passages
 
 
 def is_documents(path: Path) -> bool:
     """Are there documents in it, each with an end, rather than one text?"""
-    return path.is_dir() or path.name.lower().endswith(JSON_LINES)
+    return path.is_dir() or is_json_lines(path)
+
+
+def _other_files(path: Path) -> list[Finding]:
+    """A warning of those in a folder that are not read."""
+    others = left_out(path) if path.is_dir() else []
+    if not others:
+        return []
+    message = f"{counted(len(others), 'file')} in it not read: a text is .txt, .text or .md, JSON lines are .jsonl or .ndjson."
+    return [Finding("warning", others[0], None, message)]
 
 
 def _measured(path: Path, number: int, passages: list[Passage]) -> Block:
@@ -79,15 +92,14 @@ def _blocks(passages: Iterable[Passage]) -> Iterator[list[Passage]]:
         yield kept
 
 
-def _passages(path: Path) -> Iterator[Passage]:
-    if path.is_dir():
-        for one in texts_in(path):
-            with open_lines(one) as lines:
+def _passages(path: Path, errors: list[Finding]) -> Iterator[Passage]:
+    """Of a file, or of each file in a folder; lines that are none of JSON are added to `errors`."""
+    for one in texts_in(path) if path.is_dir() else [path]:
+        with open_lines(one) as lines:
+            if is_json_lines(one):
+                yield from _documents(lines, one, errors)
+            elif path.is_dir():
                 yield from _one_document(lines)
-    else:
-        with open_lines(path) as lines:
-            if is_documents(path):
-                yield from _documents(lines, path)
             else:
                 yield from (Passage(text, False) for text in _texts(lines))
 
@@ -103,14 +115,12 @@ def _one_document(lines: Lines) -> Iterator[Passage]:
 
 
 def _texts(lines: Lines) -> Iterator[str]:
-    """Runs of lines of about a block's size, each line with a line feed unless the file's last has none."""
+    """Runs of lines of about a block's size."""
     kept: list[str] = []
-    size = num_read = 0
-    for line in lines:
-        has_end = lines.num_read - num_read > len(line.encode())
-        num_read = lines.num_read
-        kept.append(f"{line}\n" if has_end else line)
-        size += len(kept[-1])
+    size = 0
+    for part in lines.parts(LONGEST_LINE):
+        kept.append(part)
+        size += len(part)
         if size >= BLOCK_CHARACTERS:
             yield "".join(kept)
             kept, size = [], 0
@@ -118,12 +128,13 @@ def _texts(lines: Lines) -> Iterator[str]:
         yield "".join(kept)
 
 
-def _documents(lines: Lines, path: Path) -> Iterator[Passage]:
+def _documents(lines: Lines, path: Path, errors: list[Finding]) -> Iterator[Passage]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 text = as_text(one_object(line).get("text"), '"text"')
             except InputError as error:
-                raise InputError(error.message, file=path, line=number) from None
+                errors.append(Finding("error", path, number, error.message))
+                continue
             if text:
                 yield Passage(text, True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from regard.data.files import SPLITS, Files, find_files
-from regard.data.stream import told
+from regard.data.stream import told, unpacked
 from regard.errors import InputError
 
-TEXTS = (".txt", ".text", ".md", ".txt.gz", ".text.gz", ".md.gz")
-"""Of a folder, the files that are read."""
+TEXTS, JSON_LINES = (".txt", ".text", ".md"), (".jsonl", ".ndjson")
+"""Of a folder, the files that are read, packed or not."""
 _SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 
 
@@ -32,9 +32,27 @@ def find_corpora(folder: str | Path | None, given: dict[str, str | None]) -> Fil
 
 
 def texts_in(folder: Path) -> list[Path]:
-    """The text files in a folder and the folders inside it, by name; hidden ones are left out."""
+    """The texts and JSON lines in a folder and the folders inside it, by name; hidden ones are left out."""
+    return [path for path in _files_in(folder) if _kind(path) in (*TEXTS, *JSON_LINES)]
+
+
+def left_out(folder: Path) -> list[Path]:
+    """All other files in it."""
+    return [path for path in _files_in(folder) if _kind(path) not in (*TEXTS, *JSON_LINES)]
+
+
+def is_json_lines(path: Path) -> bool:
+    """Is each line of this file a record?"""
+    return _kind(path) in (*JSON_LINES, ".json")
+
+
+def _kind(path: Path) -> str:
+    return unpacked(path).suffix.lower()
+
+
+def _files_in(folder: Path) -> list[Path]:
     with told(folder):
-        found = (path for path in folder.rglob("*") if path.name.lower().endswith(TEXTS) and path.is_file())
+        found = (path for path in folder.rglob("*") if path.is_file())
         return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 

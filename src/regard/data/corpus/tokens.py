@@ -70,7 +70,7 @@ def _key(blocks: Sequence[Block], identity: str) -> str:
     paths = sorted({block.path for block in blocks})
     files = [one for path in paths for one in ([path] if path.is_file() else sorted(path.rglob("*")))]
     states = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    places = sorted((str(block.path), block.number) for block in blocks)
+    places = sorted((str(block.path), block.number, block.num_bytes) for block in blocks)
     return hashlib.sha256(repr((states, places, identity)).encode()).hexdigest()[:32]
 
 

@@ -9,6 +9,7 @@ from regard.data.findings import Finding
 from regard.data.pairs import columns, jsonl, tmx
 from regard.data.pairs.languages import Languages
 from regard.data.pairs.pair import Pair
+from regard.data.stream import unpacked
 
 Reader = Callable[[Path, Languages], tuple[list[Pair], list[Finding]]]
 READERS: dict[str, Reader] = {
@@ -20,12 +21,6 @@ READERS: dict[str, Reader] = {
     ".json": jsonl.read,
     ".tmx": tmx.read,
 }
-_PACKED = (".gz", ".zip")
-
-
-def unpacked(path: Path) -> Path:
-    """The path without .gz or .zip."""
-    return path.with_suffix("") if path.suffix in _PACKED else path
 
 
 def reader_of(path: Path) -> Reader | None:

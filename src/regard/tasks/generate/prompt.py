@@ -24,25 +24,27 @@ class Prompt:
 
 
 def read_prompts(lines: list[str]) -> list[Prompt]:
-    """One a line, or JSON lines with "prompt", which may be empty or have several lines; blank lines are left out."""
-    is_json = _is_record(next((line for line in lines if line.strip()), ""))
+    """One a line, or an object of JSON with "prompt", which may be empty or have several lines; blank lines are left out.
+
+    Where the first line is such an object, each other one must be; an object without a prompt is none anywhere.
+    """
     given = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    is_json = bool(given) and _is_object(given[0][1])
     return [_prompt(line, place, number, is_json=is_json) for place, (number, line) in enumerate(given)]
 
 
 def _prompt(line: str, place: int, number: int, *, is_json: bool) -> Prompt:
     try:
-        return Prompt(_of_record(line) if is_json else line, place, number)
+        return Prompt(_of_record(line) if is_json or _is_object(line) else line, place, number)
     except InputError as error:
         return Prompt("", place, number, error.message)
 
 
-def _is_record(line: str) -> bool:
+def _is_object(line: str) -> bool:
     try:
-        value = json.loads(line)
+        return line.lstrip().startswith("{") and isinstance(json.loads(line), dict)
     except ValueError:
         return False
-    return isinstance(value, dict) and any(key in value for key in KEYS)
 
 
 def _of_record(line: str) -> str:
