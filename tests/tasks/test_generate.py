@@ -7,11 +7,11 @@ import random
 import pytest
 import torch
 
-from regard.commands.score import predict
+from regard.commands.score import evaluate, predict
 from regard.data.batching import Batches
 from regard.data.corpus import passages_of
 from regard.errors import InputError
-from regard.models.options import LanguageOptions, TextOptions, WritingOptions
+from regard.models.options import LanguageOptions, ScoringOptions, TextOptions, WritingOptions
 from regard.tasks.folder import Run, load_run, save_start, save_weights
 from regard.tasks.generate.prompt import Prompt, read_prompts
 from regard.tasks.generate.running import RunningText, Speller
@@ -28,11 +28,12 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("REGARD_CACHE", str(tmp_path / "cache"))
 
 
-def task_of(sampling=None, model=None, **text):
+def task_of(sampling=None, model=None, stride=0, **text):
     return Generate(
         text=TextOptions(**{"context": 8} | text),
         model=LanguageOptions(**SMALL | (model or {})),
         sampling=WritingOptions(**sampling or {}),
+        scoring=ScoringOptions(stride),
     )
 
 
@@ -350,3 +351,12 @@ def test_a_file_is_counted(tmp_path):
         "bytes": len(TEXT.encode()),
     }
     assert "".join(passage.text for passage in passages_of(blocks)) == TEXT
+
+
+def test_a_run_is_scored_with_another_stride(folder, capsys):
+    text = corpus(folder, name="test.txt")
+    cut, slid = (evaluate([str(folder), "--data", str(text), *more]) for more in ([], ["--scoring.stride", "2"]))
+    assert cut["num_tokens"] == slid["num_tokens"]
+    assert cut["loss_nats"] != slid["loss_nats"]
+    with pytest.raises(InputError, match="stride must be at most the context of 8 tokens, got 9"):
+        evaluate([str(folder), "--data", str(text), "--scoring.stride", "9"])

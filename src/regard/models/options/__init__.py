@@ -15,7 +15,7 @@ from regard.models.options.views import (
     ViewOptions,
 )
 from regard.models.options.words import EncoderOptions, RoleOptions, TaggerOptions, WordOptions
-from regard.models.options.writing import LanguageOptions, SamplingOptions, TextOptions, WritingOptions
+from regard.models.options.writing import LanguageOptions, SamplingOptions, ScoringOptions, TextOptions, WritingOptions
 
 __all__ = [
     "COUNT",
@@ -41,6 +41,7 @@ __all__ = [
     "SamplingOptions",
     "SceneAugmentOptions",
     "SceneOptions",
+    "ScoringOptions",
     "SearchOptions",
     "TaggerOptions",
     "TextOptions",

@@ -18,8 +18,6 @@ class TextOptions:
             same, whatever the seed)
         vocabulary: how many different tokens there are, of bpe, unigram and words
         context: tokens that are read at once
-        stride: a text is scored so that each token is predicted from at least context − stride tokens before it, or all there
-            are; 0 cuts it into pieces that do not overlap, which is fast; while training it is always cut
         is_isolated: no token is predicted from another document, where there are several; recurrent layers are told of the
             border only
     """
@@ -27,11 +25,25 @@ class TextOptions:
     tokens: Literal["characters", "bytes", "words", "bpe", "unigram"] = "characters"
     vocabulary: int = 8000
     context: int = 256
-    stride: int = 0
     is_isolated: bool = True
 
     def __post_init__(self) -> None:
-        require(self, vocabulary=(5, 10_000_000), context=(2, None), stride=(0, self.context))
+        require(self, vocabulary=(5, 10_000_000), context=(2, None))
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How a text is scored.
+
+    Args:
+        stride: each token is predicted from at least context − stride tokens before it, or all there are; 0 cuts the text into
+            pieces that do not overlap, which is fast; while training it is always cut
+    """
+
+    stride: int = 0
+
+    def __post_init__(self) -> None:
+        require(self, stride=COUNT)
 
 
 @dataclass(frozen=True)

@@ -26,22 +26,26 @@ NUM_NAMED = 8
 
 
 class TextEncoder:
-    """The tokens; how many are read at once, and whether that is all that is ever seen; whether texts have an end."""
+    """The tokens; how many are read at once, and whether that is all that is ever seen; whether texts have an end.
 
-    def __init__(self, running: RunningText, options: TextOptions, *, has_end: bool, is_endless: bool) -> None:
-        self.running, self.options, self.has_end, self.is_endless = running, options, has_end, is_endless
+    `stride` is that of `ScoringOptions`.
+    """
+
+    def __init__(self, running: RunningText, options: TextOptions, stride: int, *, has_end: bool, is_endless: bool) -> None:
+        self.running, self.options, self.stride = running, options, stride
+        self.has_end, self.is_endless = has_end, is_endless
         self.told: set[str] = set()
 
     @classmethod
-    def fit(cls, blocks: Sequence[Block], options: TextOptions, *, is_endless: bool) -> TextEncoder:
+    def fit(cls, blocks: Sequence[Block], options: TextOptions, stride: int, *, is_endless: bool) -> TextEncoder:
         """Learn the tokens."""
         running = RunningText.fit((passage.text for passage in passages_of(blocks)), options)
-        return cls(running, options, has_end=any(block.num_documents for block in blocks), is_endless=is_endless)
+        return cls(running, options, stride, has_end=any(block.num_documents for block in blocks), is_endless=is_endless)
 
     @classmethod
-    def load(cls, kept: dict[str, Any], options: TextOptions, *, is_endless: bool) -> TextEncoder:
+    def load(cls, kept: dict[str, Any], options: TextOptions, stride: int, *, is_endless: bool) -> TextEncoder:
         """Again, from its `to_json`."""
-        return cls(RunningText.load(kept["tokens"]), options, has_end=kept["has_end"], is_endless=is_endless)
+        return cls(RunningText.load(kept["tokens"]), options, stride, has_end=kept["has_end"], is_endless=is_endless)
 
     def to_json(self) -> dict[str, Any]:
         """All it knows, as plain values."""
@@ -101,7 +105,7 @@ class TextEncoder:
         if windows[0].is_free:
             moved = starts + torch.randint(-(context // 2), context // 2 + 1, starts.shape)
             starts = moved.clamp(torch.zeros_like(starts), text.num_tokens - lengths)
-        history = 0 if windows[0].is_free or not self.options.stride else context - self.options.stride
+        history = 0 if windows[0].is_free or not self.stride else context - self.stride
         places = starts[:, None] - history + torch.arange(history + int(lengths.max()) + 1)
         is_there = (places >= 0) & (places <= (starts + lengths)[:, None])
         found = text.tokens[places.clamp(0, text.num_tokens).numpy()].astype(np.int64)

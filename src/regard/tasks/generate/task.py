@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from regard.data.corpus import Block, Window, check_corpora, find_corpora, read_corpus
 from regard.data.files import Files
 from regard.data.findings import Finding
+from regard.errors import InputError
 from regard.metrics.language import score_language
-from regard.models.options import LanguageOptions, TextOptions, WritingOptions
+from regard.models.options import LanguageOptions, ScoringOptions, TextOptions, WritingOptions
 from regard.tasks.generate.prompt import Prompt, read_prompts
 from regard.tasks.task import Encoder, Task, Training
 
@@ -27,6 +28,7 @@ class Generate(Task):
         text: how text is cut
         model: the layers
         sampling: how a text is written
+        scoring: how a text is scored
     """
 
     name: ClassVar[str] = "generate"
@@ -34,7 +36,7 @@ class Generate(Task):
     goal: ClassVar[Literal["max", "min"]] = "min"
     unit: ClassVar[str] = "tokens"
     when_reading: ClassVar[tuple[str, ...]] = ("text",)
-    when_predicting: ClassVar[tuple[str, ...]] = ("sampling",)
+    when_predicting: ClassVar[tuple[str, ...]] = ("sampling", "scoring")
     is_lenient: ClassVar[bool] = True
 
     training: Training = field(
@@ -43,6 +45,12 @@ class Generate(Task):
     text: TextOptions = field(default_factory=TextOptions)
     model: LanguageOptions = field(default_factory=LanguageOptions)
     sampling: WritingOptions = field(default_factory=WritingOptions)
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
+
+    def __post_init__(self) -> None:
+        if self.scoring.stride > self.text.context:
+            message = f"stride must be at most the context of {self.text.context} tokens, got {self.scoring.stride}."
+            raise InputError(message)
 
     def usual_epochs(self, num_examples: int) -> int:
         return 10
@@ -68,12 +76,12 @@ class Generate(Task):
     def fit_encoder(self, examples: Sequence[Block]) -> Encoder:
         from regard.tasks.generate.encoder import TextEncoder
 
-        return TextEncoder.fit(examples, self.text, is_endless=self.model.is_endless)
+        return TextEncoder.fit(examples, self.text, self.scoring.stride, is_endless=self.model.is_endless)
 
     def load_encoder(self, kept: dict[str, Any]) -> Encoder:
         from regard.tasks.generate.encoder import TextEncoder
 
-        return TextEncoder.load(kept, self.text, is_endless=self.model.is_endless)
+        return TextEncoder.load(kept, self.text, self.scoring.stride, is_endless=self.model.is_endless)
 
     def cut(self, encoder: Any, examples: Sequence[Block], *, is_training: bool) -> Sequence[Window]:
         return encoder.cut(examples, is_training=is_training)
