@@ -105,8 +105,10 @@ def test_what_is_begun_stands_before_what_is_found():
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_no_run_stands_twice_where_that_is_blocked(size):
     found = beam_search(Table(8, 2), start(8, 12, begun=(2, 4)), END, SearchOptions(beam=4, repetition_block=size))
-    for own in found:
-        for tokens, *_ in own:
+    for sentence, own in enumerate(found):
+        for tokens, _, total in own:
+            ended = tokens if len(tokens) == 12 else [*tokens, END]
+            assert total == pytest.approx(Table(8, 2).log_probability(sentence, ended, start=(2, 4)), abs=1e-4)
             written = [4, *tokens]
             runs = [tuple(written[at : at + size]) for at in range(len(written) - size + 1)]
             assert len(runs) == len(set(runs))

@@ -5,8 +5,9 @@ import torch
 
 from regard.attention.positions import Learned
 from regard.catalog import MECHANISMS
+from regard.errors import InputError
 from regard.lens.watch import watch
-from regard.models.options import SearchOptions, TranslatorOptions
+from regard.models.options import SamplingOptions, SearchOptions, TranslatorOptions
 from regard.models.recurrent_translator import RecurrentTranslator
 from regard.models.transformer_translator import TransformerTranslator
 from regard.models.translator import Sizes
@@ -119,6 +120,31 @@ def test_prefixes_of_several_lengths_are_kept():
             "begun": given["begun"][row : row + 1, :length]
         }
         assert model.predict(alone)[0] == together[row]
+
+
+def test_what_is_drawn_repeats_no_run_where_that_is_blocked():
+    model, given = build(), batch()
+    model.search, model.sampling = SearchOptions(repetition_block=1), SamplingOptions(temperature=0.5)
+    (blocked,) = zip(*model.predict(given), strict=True)
+    assert all(len(one.tokens) == len(set(one.tokens)) for one in blocked)
+    model.search = SearchOptions()
+    (free,) = zip(*model.predict(given), strict=True)
+    assert any(len(one.tokens) > len(set(one.tokens)) for one in free)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "recurrent", "d_model": 33}, "d_model of recurrent layers must be even, .*got 33"),
+        ({"coverage": True}, "of recurrent layers"),
+        ({"input_feeding": True}, "of recurrent layers"),
+        ({"name": "recurrent", "coverage": True, "mechanism": "none"}, "mechanism must not be none"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_go_together_are_told(options, message):
+    with pytest.raises(InputError, match=message):
+        TranslatorOptions(**options)
 
 
 def test_every_gradient_is_finite_and_every_parameter_has_one(model):

@@ -1,6 +1,7 @@
 """Translation as a task: encoding, prediction, alignment, pages, export."""
 
 import json
+import random
 from dataclasses import replace
 from functools import cache
 
@@ -15,6 +16,7 @@ from regard.data.stream import CHUNK_LINES
 from regard.errors import InputError
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.models.search import Hypothesis
+from regard.models.translator import ROOM
 from regard.tasks.folder import Run, load_run, save_start, save_weights
 from regard.tasks.source import read_examples
 from regard.tasks.translate.alignment import _words, alignments, by_words, links
@@ -257,12 +259,12 @@ def test_a_text_that_is_too_long_is_shortened_and_that_is_told(capsys):
     assert batch["source"].shape == batch["outputs"].shape == (2, 10)
     assert encoder.is_shortened(Pair("one " * 10_000))
     assert not encoder.is_shortened(PAIRS[0])
-    assert "more than 9 tokens: the rest is left out" in capsys.readouterr().err
     run = Run(task, encoder, task.build(encoder).eval())
     examples = [Pair("one " * 10_000), PAIRS[0]]
     records = list(map(task.to_json, examples, run.predict(examples)))
     assert records[0]["is_shortened"]
     assert "is_shortened" not in records[1]
+    assert capsys.readouterr().err == "warning: a text has more than 9 tokens: the rest is left out.\n"
 
 
 def test_learned_positions_go_by_the_longest_text():
@@ -288,6 +290,36 @@ def test_each_line_of_a_file_has_a_line_and_bytes_that_are_no_text_are_told(fold
     assert records[2]["source"] == "t\ufffdwo trees ."
     assert records[3]["translation"] == "vier Bäume ."
     assert "input.txt:3: the text must be UTF-8, got byte 0xff" in said.err
+
+
+@pytest.mark.parametrize("kind", ["transformer", "recurrent"])
+def test_answers_do_not_depend_on_the_precision_of_training_nor_on_the_batch(kind):
+    run = learnt(kind, steps=20)
+    halved = replace(run.task, training=replace(run.task.training, precision="bfloat16"))
+    whole = replace(run.task, training=replace(run.task.training, precision="float32"))
+    together = Run(halved, run.encoder, run.model).predict(PAIRS)
+    assert together == Run(whole, run.encoder, run.model).predict(PAIRS)
+    assert [one.texts for one in together] == [Run(halved, run.encoder, run.model).predict([pair])[0].texts for pair in PAIRS]
+
+
+def test_a_character_that_training_never_saw_is_told_with_its_line(capsys):
+    task = Translate(text=PairOptions(tokens="characters"), model=KINDS["transformer"])
+    encoder = task.fit_encoder(PAIRS)
+    run = Run(task, encoder, task.build(encoder))
+    run.predict(read_lines(["one tree .", "Жß"]))
+    assert capsys.readouterr().err == (
+        "warning: line 2: the training text has no characters 'Ж', 'ß': each is read as unknown.\n"
+    )
+
+
+def test_a_long_beginning_is_cut_and_that_is_told(capsys):
+    task = Translate(text=PairOptions(vocabulary=320, max_tokens=8), model=replace(KINDS["transformer"], position="learned"))
+    encoder = task.fit_encoder(PAIRS)
+    run = Run(task, encoder, task.build(encoder))
+    good, cut = run.predict(read_lines(["one tree .", json.dumps({"source": "one tree .", "prefix": "eins " * 600})]))
+    assert good.texts
+    assert cut.texts[0].startswith("eins ")
+    assert capsys.readouterr().err == "warning: line 2 begins with more than 7 tokens: the rest is left out.\n"
 
 
 def test_predictions_can_be_aligned(folder, tmp_path, capsys):
@@ -317,23 +349,29 @@ def test_a_run_is_exported_once(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options", [{}, {"position": "learned", "num_kv_heads": 1}])
-def test_ctranslate2_says_the_same(options, tmp_path):
+@pytest.mark.parametrize("beam", [1, 5])
+def test_ctranslate2_says_the_same_of_two_hundred_sentences(options, beam, tmp_path):
     ctranslate2 = pytest.importorskip("ctranslate2", reason="the export is checked by CTranslate2 itself")
     torch.manual_seed(1)
     shape = {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_feedforward": 48}
-    task = Translate(text=TEXT, model=TranslatorOptions(**shape, **options), search=SearchOptions(beam=1, max_ratio=2.0))
+    search = SearchOptions(beam=beam, length_penalty=0.0)
+    task = Translate(text=TEXT, model=TranslatorOptions(**shape, **options), search=search)
     encoder = task.fit_encoder(PAIRS)
     run = Run(task, encoder, task.build(encoder).eval())
     for parameter in run.model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     export(run, tmp_path / "exported")
     translator = ctranslate2.Translator(str(tmp_path / "exported"), "cpu", compute_type="float32")
-    vocabulary = encoder.source.tokenizer
-    given = [[vocabulary.id_to_token(token) for token in encoder.source_tokens(pair.source)] for pair in PAIRS]
-    hypotheses = translator.translate_batch(given, beam_size=1, max_decoding_length=12)
-    theirs = [[vocabulary.token_to_id(token) for token in one.hypotheses[0]][:12] for one in hypotheses]
-    ours = [one[0].tokens[:12] for one in run.answers(PAIRS, run.model.predict)]
-    assert sum(map(list.__eq__, theirs, ours)) >= len(PAIRS) - 1  # where two scores all but tie, rounding decides
+    vocabulary, draw = encoder.source.tokenizer, random.Random(0)
+    pairs = [Pair(" ".join(draw.choices([*NUMBERS, "and", "."], k=draw.randrange(1, 9)))) for _ in range(200)]
+    given = [[vocabulary.id_to_token(token) for token in encoder.source_tokens(pair.source)] for pair in pairs]
+    ours = [one[0].tokens for one in run.answers(pairs, run.model.predict)]
+    num_alike = 0
+    for source, own in zip(given, ours, strict=True):
+        longest = int(search.max_ratio * len(source)) + ROOM
+        (found,) = translator.translate_batch([source], beam_size=beam, length_penalty=0.0, max_decoding_length=longest)
+        num_alike += [vocabulary.token_to_id(token) for token in found.hypotheses[0]] == own
+    assert num_alike >= 198  # where two scores all but tie, rounding decides
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,10 @@ class _Beams:
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Totals, beams and tokens of the best continuations of each sentence, twice as many as there are beams."""
         beam, width = self.options.beam, min(2 * self.options.beam, scores.shape[1])
-        if self.options.repetition_block:
+        scores = scores.log_softmax(1)
+        if self.options.repetition_block:  # what a blocked token takes away is not given to the others
             block_repetition(scores, self._rows(), self.options.repetition_block)
-        best, tokens = largest(scores.log_softmax(1), width)
+        best, tokens = largest(scores, width)
         totals = (self.totals.view(-1, 1) + best).view(-1, beam * width)
         totals, places = totals.topk(min(2 * beam, beam * width))
         return totals, places // width, tokens.view(-1, beam * width).gather(1, places)

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from regard.models.model import Batch, Model
 from regard.models.options import SamplingOptions, SearchOptions
-from regard.models.sampling import draw
+from regard.models.sampling import block_repetition, draw
 from regard.models.search import Hypothesis, Start, Writing, beam_search, greedy, step_by_step
 from regard.models.transformer import embedding
 
@@ -123,7 +123,7 @@ class Translator(Model):
         def write(part: Batch, start: Start, time: int) -> list[list[Hypothesis]]:
             rows = zip(part["source"].tolist(), part["lengths"].tolist(), strict=True)
             seeds = [zlib.crc32(repr((row[:length], time, self.sampling.seed)).encode()) for row, length in rows]
-            drawing = _Drawing(self.sampling, seeds, self.signs)
+            drawing = _Drawing(self.sampling, self.search.repetition_block, start, seeds, self.signs)
             return _alone(step_by_step(self.begin(part), start, self.signs.end, drawing))
 
         times = [self._written(batch, partial(write, time=time)) for time in range(number)]
@@ -150,15 +150,20 @@ class Translator(Model):
 class _Drawing:
     """Draws each row's tokens by a generator of its own; a sign that is no text is never one of them."""
 
-    def __init__(self, options: SamplingOptions, seeds: list[int], signs: Signs) -> None:
-        self.options, self.never = options, [signs.padding, signs.unknown, signs.start]
+    def __init__(self, options: SamplingOptions, block: int, start: Start, seeds: list[int], signs: Signs) -> None:
+        self.options, self.block, self.begun = options, block, start.tokens[:, 1:].tolist()
+        self.never = [signs.padding, signs.unknown, signs.start]
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, scores: Tensor, written: list[list[int]], numbers: list[int]) -> Tensor:
         scores = scores.float().cpu()
         scores[:, self.never] = -torch.inf
-        rows = zip(scores.split(1), written, numbers, strict=True)
-        return torch.cat([draw(row, [own], self.options, self.generators[number]) for row, own, number in rows])
+        if self.block:
+            block_repetition(
+                scores, [self.begun[number] + own for number, own in zip(numbers, written, strict=True)], self.block
+            )
+        each = zip(scores.split(1), written, numbers, strict=True)
+        return torch.cat([draw(row, [own], self.options, self.generators[number]) for row, own, number in each])
 
 
 def _alone(written: list[list[int]]) -> list[list[Hypothesis]]:

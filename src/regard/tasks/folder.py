@@ -70,7 +70,8 @@ class Run:
         found: list[Any] = [None] * len(examples)
         device, was_training = next(self.model.parameters()).device, self.model.training
         self.model.eval()
-        with torch.no_grad(), autocast(self.task.training.precision, device):
+        precision = "float32" if self.task.is_exact else self.task.training.precision
+        with torch.no_grad(), autocast(precision, device):
             for numbers in _batches([self.encoder.length(example) for example in examples], max_length or self.task.at_once):
                 batch = self.encoder.collate([examples[i] for i in numbers])
                 raw = ask({name: tensor.to(device) for name, tensor in batch.items()})

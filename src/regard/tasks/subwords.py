@@ -13,6 +13,7 @@ PADDING, START, END = 0, 2, 3
 SIGNS = ("‹padding›", "‹unknown›", "‹start›", "‹end›")
 """Names that no text can spell: U+2039 is none of the characters that stand for bytes."""
 NUM_SIGNS = len(SIGNS)
+NUM_NAMED = 8
 Kind = Literal["bpe", "unigram", "characters", "bytes", "words"]
 
 
@@ -52,6 +53,22 @@ def fit_tokens(texts: Iterable[str], kind: Kind, size: int) -> Tokens:
         counts = Counter(word for text in texts for word in text.split())
         return Words([word for word, _ in counts.most_common(size - NUM_SIGNS)])
     return Subwords.fit(texts, kind, size)
+
+
+def unknown_in(tokens: Tokens, text: str) -> list[str]:
+    """The characters or words of a text that are no tokens, each once."""
+    if not isinstance(tokens, Characters):
+        return []
+    return [part for part in dict.fromkeys(tokens.cut(text)) if part not in tokens.numbers]
+
+
+def remark_on_unknown(tokens: Tokens, text: str) -> str:
+    """What a person should be told of them; nothing where there are none."""
+    unknown = unknown_in(tokens, text)
+    if not unknown:
+        return ""
+    named = ", ".join(map(repr, unknown[:NUM_NAMED])) + (", …" if len(unknown) > NUM_NAMED else "")
+    return f"the training text has no {'words' if tokens.kind == 'words' else 'characters'} {named}: each is read as unknown."
 
 
 def load_tokens(kept: dict[str, Any]) -> Tokens:
@@ -123,7 +140,7 @@ class Characters:
         return NUM_SIGNS + len(self.items)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[self.numbers.get(item, UNKNOWN) for item in self._cut(text)] for text in texts]
+        return [[self.numbers.get(item, UNKNOWN) for item in self.cut(text)] for text in texts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         return self._join(self.pieces(list(filter(is_text, tokens))))
@@ -134,7 +151,8 @@ class Characters:
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "items": self.items}
 
-    def _cut(self, text: str) -> Iterable[str]:
+    def cut(self, text: str) -> Iterable[str]:
+        """What of a text is a token each."""
         return text
 
     def _join(self, pieces: Iterable[str]) -> str:
@@ -146,7 +164,7 @@ class Words(Characters):
 
     kind: Kind = "words"
 
-    def _cut(self, text: str) -> Iterable[str]:
+    def cut(self, text: str) -> Iterable[str]:
         return text.split()
 
     def _join(self, pieces: Iterable[str]) -> str:

@@ -113,6 +113,10 @@ class Task(ABC):
     """Of a batch to predict on, all its examples by `Encoder.length`, with their padding: large enough to be fast, small
     enough for caches."""
 
+    is_exact: ClassVar[bool] = False
+    """Whether it predicts in the precision of its weights, whatever training does. Where a search follows, a rounding that
+    differs from batch to batch could change all of an answer."""
+
     reads_json: ClassVar[bool] = False
     """Whether it reads the JSON lines that data sets of the hub are made into."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from regard.errors import InputError
 from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
 from regard.models.options.stack import TransformerOptions, stack_of
 
@@ -65,6 +66,12 @@ class TranslatorOptions:
     def __post_init__(self) -> None:
         require(self, d_model=POSITIVE, num_layers=POSITIVE, num_heads=POSITIVE, num_kv_heads=COUNT, d_feedforward=POSITIVE)
         require(self, d_embedding=POSITIVE, dropout=SHARE, label_smoothing=SHARE)
+        if self.name == "recurrent" and self.d_model % 2:
+            raise InputError(f"d_model of recurrent layers must be even, half of it for each direction, got {self.d_model}.")
+        if self.name != "recurrent" and (self.input_feeding or self.coverage):
+            raise InputError("input_feeding and coverage are of recurrent layers: set name to recurrent, or leave them out.")
+        if self.coverage and self.mechanism == "none":
+            raise InputError("coverage counts what attention has seen: mechanism must not be none.")
 
     @property
     def transformer(self) -> TransformerOptions:

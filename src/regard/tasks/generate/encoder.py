@@ -20,9 +20,7 @@ from regard.models.language import Language
 from regard.models.options import TextOptions, WritingOptions
 from regard.tasks.generate.prompt import Prompt
 from regard.tasks.generate.running import RunningText
-from regard.tasks.subwords import END, PADDING, START
-
-NUM_NAMED = 8
+from regard.tasks.subwords import END, PADDING, START, remark_on_unknown, unknown_in
 
 
 class TextEncoder:
@@ -78,16 +76,14 @@ class TextEncoder:
 
     def prompt(self, text: str) -> list[int]:
         """Tokens of a prompt; of none, those that a text begins behind."""
-        if unknown := self.running.unknown_in(text):
-            what = "words" if self.running.is_words else "characters"
-            named = ", ".join(map(repr, unknown[:NUM_NAMED])) + (", …" if len(unknown) > NUM_NAMED else "")
-            self._tell(f"the training text has no {what} {named}: each is read as unknown.")
+        if remark := remark_on_unknown(self.running.tokens, text):
+            self._tell(remark)
         tokens, context = self.running.encode(text), self.options.context
         if len(tokens) > context and not self.is_endless:
             self._tell(f"a prompt has {len(tokens):,} tokens, more than the context of {context}: it is read from its end.")
         if self.has_end:
             return [END, *tokens]
-        return tokens or ([END] if self.running.unknown_in("\n") else self.running.encode("\n"))
+        return tokens or ([END] if unknown_in(self.running.tokens, "\n") else self.running.encode("\n"))
 
     def written(self, tokens: Sequence[int], prompt: str, stops: Sequence[str]) -> str:
         """The text behind a prompt, up to the first stop in it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from regard.data.vocabulary import UNKNOWN
 from regard.models.options import TextOptions
-from regard.tasks.subwords import END, NUM_SIGNS, Characters, Subwords, Tokens, fit_tokens, load_tokens
+from regard.tasks.subwords import END, NUM_SIGNS, Subwords, Tokens, fit_tokens, load_tokens
 
 REPLACEMENT = "\ufffd"
 
@@ -45,13 +45,6 @@ class RunningText:
             return self.tokens.encode([text])[0]
         first, *rest = self.tokens.encode(text.split("\n"))
         return [*first, *(token for line in rest for token in (END, *line))]
-
-    def unknown_in(self, text: str) -> list[str]:
-        """The characters or words of a text that are no tokens, each once."""
-        if not isinstance(self.tokens, Characters):
-            return []
-        parts = text.split() if self.is_words else text
-        return [part for part in dict.fromkeys(parts) if part not in self.tokens.numbers]
 
     def decode(self, tokens: Iterable[int], after: str = "") -> str:
         """The text, as it stands behind another."""

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from regard.data.pairs import Pair
 from regard.models.options import PairOptions
-from regard.tasks.subwords import END, START, Tokens, fit_tokens, load_tokens
+from regard.tasks.subwords import END, START, Tokens, fit_tokens, load_tokens, remark_on_unknown
 
 REMEMBERED = 2**19
 """Texts whose tokens are kept, so that each is cut once and not in every pass."""
@@ -25,7 +25,7 @@ class PairEncoder:
     def __init__(self, source: Tokens, target: Tokens, max_tokens: int) -> None:
         self.source, self.target, self.max_tokens = source, target, max_tokens
         self._cut = lru_cache(REMEMBERED)(self._encoded)
-        self.is_told = False
+        self.told: set[str] = set()
 
     @classmethod
     def fit(cls, pairs: Sequence[Pair], options: PairOptions) -> PairEncoder:
@@ -58,13 +58,23 @@ class PairEncoder:
         return len(self.source_tokens(pair.source)) + len(self.target_tokens(pair.target or ""))
 
     def is_shortened(self, pair: Pair) -> bool:
-        """Is its source too long to be read whole? The first time that is so, it is told."""
-        is_long = len(self._cut(pair.source, True)) >= self.max_tokens
-        if is_long and not self.is_told:
-            self.is_told = True
-            where = f"line {pair.line}" if pair.line else "a text"
-            print(f"warning: {where} has more than {self.max_tokens - 1} tokens: the rest is left out.", file=sys.stderr)
-        return is_long
+        """Is its source too long to be read whole?"""
+        return len(self._cut(pair.source, True)) >= self.max_tokens
+
+    def warn(self, pair: Pair) -> None:
+        """Of each way in which a text is not taken as it stands, the first time."""
+        where = f"line {pair.line}" if pair.line else "a text"
+        if self.is_shortened(pair):
+            self._tell("length", f"{where} has more than {self.max_tokens - 1} tokens: the rest is left out.")
+        if pair.prefix and len(self._cut(pair.prefix, False)) >= self.max_tokens:
+            self._tell("prefix", f"{where} begins with more than {self.max_tokens - 1} tokens: the rest is left out.")
+        if remark := remark_on_unknown(self.source, pair.source):
+            self._tell("unknown", f"{where}: {remark}")
+
+    def _tell(self, kind: str, message: str) -> None:
+        if kind not in self.told:
+            self.told.add(kind)
+            print(f"warning: {message}", file=sys.stderr)
 
     def source_tokens(self, text: str) -> list[int]:
         """As many as are read, and the sign of the end."""
@@ -75,8 +85,8 @@ class PairEncoder:
         return [*self._cut(text, False)[: self.max_tokens - 1], END]
 
     def begun(self, pair: Pair) -> list[int]:
-        """What its translation begins with."""
-        return [START, *(self._cut(pair.prefix, False) if pair.prefix else ())]
+        """What its translation begins with, as far as it is taken."""
+        return [START, *(self._cut(pair.prefix, False)[: self.max_tokens - 1] if pair.prefix else ())]
 
     def collate(self, pairs: list[Pair]) -> dict[str, Tensor]:
         """Padded tensors; `inputs` and `outputs` only where all translations are known."""

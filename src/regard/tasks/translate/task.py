@@ -49,6 +49,7 @@ class Translate(Task):
     when_predicting: ClassVar[tuple[str, ...]] = ("search", "sampling")
     is_lenient: ClassVar[bool] = True
     formats: ClassVar[tuple[str, ...]] = ("ctranslate2",)
+    is_exact: ClassVar[bool] = True
 
     training: Training = field(
         default_factory=lambda: Training(batch_tokens=6000, learning_rate=2e-3, max_gradient_norm=1.0, patience=10)
@@ -107,6 +108,8 @@ class Translate(Task):
     def decode(self, encoder: Any, example: Pair, raw: Any) -> Translation:
         if not example.source.strip():  # nothing says nothing
             return Translation(("",), (0.0,))
+        if example.target is None:
+            encoder.warn(example)
         begun = encoder.begun(example)[1:]
         texts = tuple(encoder.target.decode([*begun, *hypothesis.tokens]) for hypothesis in raw)
         return Translation(texts, tuple(hypothesis.score for hypothesis in raw), encoder.is_shortened(example))
