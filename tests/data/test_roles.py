@@ -238,6 +238,8 @@ def test_lines_of_one_proposition_are_put_together_until_a_predicate_comes_again
     sentences, _ = parse("\n".join([*lines, '{"tokens": ["c"], "predicates": []}']))
     assert [[one.predicate for one in sentence.propositions] for sentence in sentences] == [[0, 1], [1], [1], [0], []]
     assert [sentence.line for sentence in sentences] == [1, 3, 4, 5, 6]
+    parted, _ = parse("\n\n".join(line.format(index) for index in (1, 0)))
+    assert [[one.predicate for one in sentence.propositions] for sentence in parted] == [[1], [0]]
 
 
 def test_unknown_propositions_are_not_none_at_all():

@@ -8,7 +8,7 @@ import pytest
 
 from regard.data import stream
 from regard.data.files import read_lines
-from regard.data.stream import Lines, chunks, is_file, open_lines
+from regard.data.stream import Chunk, Lines, chunks, is_file, open_lines
 from regard.errors import InputError
 
 TEXT = "\ufeffAda\r\nmét\u2028Bob\n\nlast"
@@ -87,16 +87,21 @@ def test_columns_are_cut_at_blank_lines():
     lines = ["a\tO", "b\tO", "", "c\tO", "", "d\tO", "e\tO", ""]
     found = list(chunks(lines, 4))
     assert [chunk.lines for chunk in found] == [lines[:3], lines[3:5], lines[5:]]
-    assert [chunk.head for chunk in found] == [[], ["a\tO", "b\tO", ""], ["a\tO", "b\tO", ""]]
     assert [chunk.first for chunk in found] == [1, 4, 6]
-    assert [chunk.number_of(len(chunk.head) + 1) for chunk in found] == [1, 4, 6]
+    assert not any(chunk.is_cut for chunk in found)
 
 
-def test_text_is_cut_anywhere_and_known_by_its_first_line():
+def test_text_without_blank_lines_is_cut_anywhere():
     lines = [f"{i} O" for i in range(500)]
     found = list(chunks(lines, 300))
     assert [line for chunk in found for line in chunk.lines] == lines
-    assert [(len(chunk.lines), chunk.head) for chunk in found] == [(300, []), (200, ["0 O", ""])]
+    assert [(len(chunk.lines), chunk.is_cut) for chunk in found] == [(300, True), (200, False)]
+
+
+def test_a_chunk_knows_its_lines_behind_a_head_and_behind_what_was_left():
+    chunk = Chunk(["c", "d"], 3).behind(["a", ""], ["b"])
+    assert (chunk.head, chunk.lines) == (["a", ""], ["b", "c", "d"])
+    assert [chunk.number_of(line) for line in (3, 4, 5)] == [2, 3, 4]
 
 
 def test_an_array_stays_whole():
@@ -108,7 +113,7 @@ def test_an_array_stays_whole():
 
 def test_blank_lines_alone_are_no_chunk():
     assert list(chunks([])) == list(chunks(["", " "] * 9, 4)) == []
-    assert list(chunks(["", "", "", "", "x", "y", "z"], 2)) == [([], ["x", "y"], 5), (["x", ""], ["z"], 7)]
+    assert list(chunks(["", "", "", "", "x", "y", "z"], 2)) == [(["x", "y"], 5, True, ()), (["z"], 7, False, ())]
 
 
 def test_a_chunk_is_given_before_the_next_is_read():

@@ -61,6 +61,7 @@ def test_a_date_without_an_answer_can_be_predicted(model_and_encoder):
     model, encoder = model_and_encoder
     asked = TASK.read_input(["3 May 1979\tignored", "", " 7.1.2001 "])
     assert [date.text for date in asked] == ["3 May 1979", "7.1.2001"]
+    assert [date.line for date in asked] == [1, 3]
     assert all(len(iso) == ISO_LENGTH for iso in predict_all(TASK, encoder, model, asked))
 
 

@@ -16,10 +16,12 @@ from regard.data.sentence import Sentence
 from regard.errors import InputError
 from regard.models.options import TaggerOptions, WordOptions
 from regard.tasks import progress as progress_module
+from regard.tasks.dates.task import Dates
 from regard.tasks.folder import Run, save_start, save_weights
 from regard.tasks.ner.task import Ner
 from regard.tasks.progress import Progress
 from regard.tasks.source import read_examples
+from regard.tasks.srl.task import Srl
 
 
 @pytest.fixture
@@ -45,19 +47,77 @@ class Words:
         for number, line in enumerate(lines, 1):
             if "x" in line:
                 raise InputError("no x may be there.", file="input", line=number)
-        return [line for line in lines if line]
+        return [Sentence((line,), line=number) for number, line in enumerate(lines, 1) if line]
 
 
-def test_examples_are_those_of_the_whole_text(monkeypatch):
-    lines = [*"abc", "", *"defghij", "", *"k"]
-    whole = Words().read_input(lines)
-    for size in range(2, 20):
-        monkeypatch.setattr(stream.chunks, "__defaults__", (size,))
-        assert [one for part in read_examples(Words(), lines, "name") for one in part] == whole
+def read_in_chunks(monkeypatch, task, lines, size):
+    monkeypatch.setattr(stream.chunks, "__defaults__", (size,))
+    return [one for part in read_examples(task, lines, "name") for one in part]
+
+
+def columns(length, number):
+    return [*(f"w{number}.{place} NN B-NP O" for place in range(length)), ""]
+
+
+def rows(length, number, more):
+    return [f"# sent_id = {number}", *(f"{place}\tw{number}" + "\t_" * more for place in range(1, length + 1)), ""]
+
+
+LENGTHS = [1 + number * 7 % 5 for number in range(30)]
+PROPOSITION = '{{"tokens": ["Ada", "met", "and", "left", "{}"], "predicate": {}, "arguments": []}}'
+TEXTS = {
+    "words": (Words(), [*"abc", "", *"defghij", "", *"k"]),
+    "columns behind the mark of a document": (
+        Ner(),
+        ["-DOCSTART- -X- -X- O", "", *(line for number, length in enumerate(LENGTHS) for line in columns(length, number))],
+    ),
+    "CoNLL-U behind a comment": (
+        Ner(),
+        ["# newdoc id = a", "", *(line for number, length in enumerate(LENGTHS) for line in rows(length, number, 8))],
+    ),
+    "CoNLL-U Plus behind its header": (
+        Srl(),
+        [
+            "# global.columns = ID FORM UP:PRED UP:ARGHEADS UP:ARGSPANS",
+            "",
+            *(line for number, length in enumerate(LENGTHS) for line in rows(length, number, 3)),
+        ],
+    ),
+    "a proposition a line": (
+        Srl(),
+        [PROPOSITION.format(number % 2, place) for number in range(20) for place in (1, 3, 2)[: 2 + number % 2]],
+    ),
+    "text": (Srl(), ["Ada left. Why? She had to -", "the O", "an *"] * 10),
+    "dates": (Dates(), [f"{day} May 1979" for day in range(1, 30)]),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_examples_are_those_of_the_whole_text(monkeypatch, name):
+    task, lines = TEXTS[name]
+    whole = task.read_input(lines)
+    for size in range(12, 40):
+        assert read_in_chunks(monkeypatch, task, lines, size) == whole
+
+
+def test_a_chunk_that_is_all_one_example_is_cut(monkeypatch):
+    lines = [PROPOSITION.format("now", place) for place in (0, 1, 2, 3)]
+    found = read_in_chunks(monkeypatch, Srl(), lines, 2)
+    assert [[own.predicate for own in one.propositions] for one in found] == [[0, 1], [2, 3]]
+    assert [one.line for one in found] == [1, 3]
+
+
+def test_a_long_text_without_blank_lines_is_known_by_two_of_them(monkeypatch):
+    """Before a chunk is read: two lines and a blank one, and the line that was held back of the chunk before."""
+    seen, read = [], Words.read_input
+    monkeypatch.setattr(Words, "read_input", lambda self, lines: seen.append(len(lines)) or read(self, lines))
+    assert len(read_in_chunks(monkeypatch, Words(), list(map(str, range(700))), 300)) == 700
+    assert seen == [300, 2 + 1 + 1 + 300, 2 + 1 + 1 + 100]
 
 
 @pytest.mark.parametrize("bad", [0, 3, 4, 11])
 def test_a_bad_line_is_told_by_its_number_after_what_came_before(monkeypatch, bad):
+    """Of a chunk of four lines the last is held back, to be read with the next."""
     monkeypatch.setattr(stream.chunks, "__defaults__", (4,))
     lines = [*"abcdefghijklm"]
     lines[bad] = "x"
@@ -65,7 +125,7 @@ def test_a_bad_line_is_told_by_its_number_after_what_came_before(monkeypatch, ba
     with pytest.raises(InputError, match=rf"^name:{bad + 1}: no x may be there") as told:
         given.extend(one for part in read_examples(Words(), lines, "name") for one in part)
     assert (told.value.file, told.value.line) == ("name", bad + 1)
-    assert len(given) == bad // 4 * 4
+    assert len(given) == max(0, bad // 4 * 4 - 1)
 
 
 def test_a_file_is_predicted_in_order(run_folder, tmp_path, capsys, monkeypatch):
@@ -88,7 +148,7 @@ def test_a_file_is_predicted_in_order(run_folder, tmp_path, capsys, monkeypatch)
     ids=["text", "JSON lines", "columns"],
 )
 def test_what_was_predicted_before_an_error_is_out(run_folder, tmp_path, capsys, monkeypatch, text, message):
-    monkeypatch.setattr(stream.chunks, "__defaults__", (2,))
+    monkeypatch.setattr(stream.chunks, "__defaults__", (3,))
     (tmp_path / "in").write_bytes(text)
     assert main(["predict", str(run_folder), "--input", str(tmp_path / "in"), "--json"]) == 2
     printed = capsys.readouterr()

@@ -6,7 +6,7 @@ import datetime
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from regard.data.files import read_lines
@@ -27,6 +27,7 @@ class WrittenDate:
     text: str
     iso: str | None = None
     locale: str = ""
+    line: int | None = field(default=None, compare=False)
 
 
 def generate(num_dates: int, seed: int) -> dict[str, list[WrittenDate]]:

@@ -10,7 +10,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,6 @@ ADVICE = {
 }
 """By what a file begins with."""
 CHUNK_LINES = 2**14
-HEAD_LINES = 200
 _ARRAY = re.compile(r"\[\s*(?:[\[{\]]|\Z)")
 
 
@@ -193,15 +192,21 @@ def _too_large(what: str, name: str | Path) -> InputError:
 class Chunk(NamedTuple):
     """Some lines of a text, behind what its beginning tells about all of it."""
 
-    head: list[str]
-    """Its first paragraph, from which the format can be seen; empty for the chunk that begins the text."""
     lines: list[str]
     first: int
     """Number of the first of `lines`."""
+    is_cut: bool = False
+    """Whether it ends at no blank line, nor where the text does: its last sentence may go on in the next."""
+    head: Sequence[str] = ()
+    """Lines of the text's beginning, to be read before `lines`: from them the format can be seen."""
 
     def number_of(self, line: int) -> int:
         """In the text, of a line counted from 1 in `head` and `lines` together."""
         return line - len(self.head) + self.first - 1
+
+    def behind(self, head: Sequence[str], left: list[str]) -> Chunk:
+        """The same with the lines that were left of the chunk before, and with another head."""
+        return Chunk([*left, *self.lines], self.first - len(left), self.is_cut, head)
 
 
 def chunks(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
@@ -210,40 +215,29 @@ def chunks(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
     So no sentence in columns is cut that has fewer than `size` words, and a text may have a sentence a line. A JSON array
     stays whole.
     """
-    head: list[str] = []
     kept: list[str] = []
     first = 1
     for line in lines:
         kept.append(line)
-        if len(kept) >= size and (head or not _is_array(kept)):
+        if len(kept) >= size and (first > 1 or not _is_array(kept)):
             cut = next((place for place in range(len(kept), 0, -1) if not kept[place - 1].strip()), len(kept))
-            yield from _chunk(head, kept[:cut], first)
-            head = head or _head(kept[:cut])
+            yield from _chunk(kept[:cut], first, is_cut=bool(kept[cut - 1].strip()))
             kept, first = kept[cut:], first + cut
-    yield from _chunk(head, kept, first)
+    yield from _chunk(kept, first)
 
 
 def single_lines(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
     """Runs of at most `size` lines, blank ones too, of a text in which each line is by itself."""
     rest, first = iter(lines), 1
     while part := list(islice(rest, size)):
-        yield Chunk([], part, first)
+        yield Chunk(part, first)
         first += len(part)
 
 
-def _chunk(head: list[str], lines: list[str], first: int) -> Iterator[Chunk]:
+def _chunk(lines: list[str], first: int, *, is_cut: bool = False) -> Iterator[Chunk]:
     if any(line.strip() for line in lines):
-        yield Chunk(head, lines, first)
+        yield Chunk(lines, first, is_cut)
 
 
 def _is_array(lines: list[str]) -> bool:
     return _ARRAY.match(next((line for line in lines if line.strip()), "").strip()) is not None
-
-
-def _head(lines: list[str]) -> list[str]:
-    """The first paragraph; of a text without blank lines near its beginning, the first line with text."""
-    begin = next((place for place, line in enumerate(lines) if line.strip()), None)
-    if begin is None:
-        return []
-    ends = (place for place, line in enumerate(lines[begin : begin + HEAD_LINES], begin) if not line.strip())
-    return [*lines[begin : next(ends, begin + 1)], ""]

@@ -13,6 +13,9 @@ from regard.data.stream import Chunk, Lines, chunks, open_lines, single_lines
 from regard.errors import InputError
 from regard.tasks.task import Task
 
+HEAD_LINES = 200
+"""Lines in which the first paragraph of a text must end to be read again as a whole."""
+
 
 class Source(ABC):
     """Examples, some at a time, in memory that does not grow with them."""
@@ -56,21 +59,45 @@ class TextSource(Source):
 
 
 def read_examples(task: Task, lines: Iterable[str], name: str) -> Iterator[list[Any]]:
-    """What a task makes of a text, chunk by chunk; errors have the name and the line that a person knows."""
-    for chunk in single_lines(lines) if task.is_line_by_line else chunks(lines):
-        try:
-            num_known = len(task.read_input(chunk.head)) if chunk.head else 0
-            yield _renumbered(task.read_input([*chunk.head, *chunk.lines])[num_known:], chunk)
-        except InputError as error:
-            line = None if error.line is None else chunk.number_of(error.line)
-            raise InputError(error.message, file=name, line=line) from None
+    """What a task makes of a text, chunk by chunk; errors have the name and the line that a person knows.
+
+    Before each chunk but the first, the beginning of the text is read again, by which its format is known. The last example
+    of a chunk that ends at no blank line is read with the next chunk, where it may go on.
+    """
+    head: list[str] = []
+    left: list[str] = []
+    held: list[Any] = []
+    for part in single_lines(lines) if task.is_line_by_line else chunks(lines):
+        chunk = part.behind(head, left)
+        examples = _read(task, chunk, name)
+        if not (head or task.is_line_by_line):
+            head = _head(chunk, examples)
+        held = [one for one in examples if part.is_cut and examples[0].line < one.line == examples[-1].line]
+        left = chunk.lines[held[0].line - chunk.first :] if held else []
+        yield examples[: len(examples) - len(held)]
+    if held:
+        yield held
 
 
-def _renumbered(examples: list[Any], chunk: Chunk) -> list[Any]:
-    """With the numbers that their lines have in the whole text, where examples know theirs."""
-    if chunk.first == 1 or not examples or getattr(examples[0], "line", None) is None:
-        return examples
-    return [replace(example, line=chunk.number_of(example.line)) for example in examples]
+def _read(task: Task, chunk: Chunk, name: str) -> list[Any]:
+    """The examples of a chunk, without those of its head, with the numbers that their lines have in the whole text."""
+    try:
+        examples = task.read_input([*chunk.head, *chunk.lines])
+    except InputError as error:
+        line = None if error.line is None else chunk.number_of(error.line)
+        raise InputError(error.message, file=name, line=line) from None
+    return [replace(one, line=chunk.number_of(one.line)) for one in examples if one.line > len(chunk.head)]
+
+
+def _head(chunk: Chunk, examples: list[Any]) -> list[str]:
+    """All up to the end of the first paragraph with an example, or up to its second row where no end is near."""
+    if not examples:
+        return []
+    begin = examples[0].line - chunk.first
+    lines = chunk.lines[begin : begin + HEAD_LINES]
+    rows = [place for place, line in enumerate(lines, 1) if line.strip()][:2]
+    end = next((place for place in range(rows[-1], len(lines)) if not lines[place].strip()), rows[-1])
+    return [*chunk.lines[: begin + end], ""]
 
 
 def _tell_mended(error: InputError) -> None:

@@ -3,7 +3,8 @@
 Three shapes are read; positions are token indices from 0, stop and end are exclusive:
 
 - `{"tokens": […], "predicates": [P, …]}`, which is what is written;
-- `{"tokens": […], **P}`, one proposition; lines in a row with the same tokens are one sentence until a predicate comes again;
+- `{"tokens": […], **P}`, one proposition; lines in a row with the same tokens are one sentence until a predicate comes again
+  or a blank line;
 - `{"words": […], "verbs": [{"verb": "fell", "tags": ["B-V", "B-ARG1", …]}, …]}`, BIO tags, as AllenNLP puts them out.
 
 P is `{"predicate": I, "sense": "fall.01", "arguments": [A, …]}`. I is an index, a list of the indices of all its tokens, or
@@ -22,7 +23,7 @@ from typing import Any
 
 from regard.data.findings import Finding
 from regard.data.json_values import as_list, as_object, as_text, first_of, one_object, short
-from regard.data.paragraphs import read_each
+from regard.data.paragraphs import paragraphs, read_each
 from regard.data.roles.propositions import PREDICATE, REST, checked_tokens, in_order, proposition
 from regard.data.sentence import Proposition, RoleSentence
 from regard.data.spans import Span, spans_of
@@ -39,9 +40,14 @@ def is_format(lines: Sequence[str]) -> bool:
 
 def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:
     """The sentences that could be read, and findings."""
-    given = ((number, (number, line)) for number, line in enumerate(lines, 1) if line.strip())
-    read, findings = read_each(given, lambda numbered: _sentence(*numbered), path)
-    return list(_merged(read)), findings
+    sentences: list[RoleSentence] = []
+    findings: list[Finding] = []
+    for paragraph in paragraphs(lines):
+        given = ((number, (number, line)) for number, line in paragraph)
+        read, wrong = read_each(given, lambda numbered: _sentence(*numbered), path)
+        sentences += _merged(read)
+        findings += wrong
+    return sentences, findings
 
 
 def write(sentences: Sequence[RoleSentence]) -> list[str]:

@@ -83,7 +83,8 @@ class Dates(Task):
         }
 
     def read_input(self, lines: list[str]) -> list[WrittenDate]:
-        return [WrittenDate(text) for line in lines if (text := line.split("\t")[0].strip())]
+        texts = ((number, line.split("\t")[0].strip()) for number, line in enumerate(lines, 1))
+        return [WrittenDate(text, line=number) for number, text in texts if text]
 
     def to_json(self, example: WrittenDate, prediction: str) -> dict[str, Any]:
         return {"text": example.text, "iso": prediction}
