@@ -247,6 +247,16 @@ def test_unknown_propositions_are_not_none_at_all():
     assert read_one('{"tokens": ["a"], "predicates": []}').propositions == ()
 
 
+def test_a_sentence_whose_predicates_nobody_named_is_no_example(tmp_path):
+    path = tmp_path / "test.jsonl"
+    path.write_text(
+        '{"tokens": ["Silence"], "predicates": []}\n{"tokens": ["Ada", "left"]}\n{"tokens": ["a"], "predicate": 0}\n'
+    )
+    sentences, (finding,) = read_roles(path)
+    assert [sentence.line for sentence in sentences] == [1, 3]
+    assert str(finding).startswith(f'error: {path}:2: a sentence must have "predicates" to be learnt from or scored')
+
+
 OVERLAP = '{"tokens": ["a", "b"], "predicate": 0, "spans": [["X", 0, 2], ["Y", 1, 2]]}'
 
 

@@ -75,6 +75,15 @@ def test_errors_of_roles_have_a_page(labeler, capsys, tmp_path):
     assert picture["texts"] == {"decided on": ["ARG0 Ada", "ARG1 Charles"]}
 
 
+def test_roles_are_not_scored_on_a_file_without_predicates(labeler, capsys, tmp_path):
+    file = tmp_path / "unlabelled.jsonl"
+    file.write_text('{"tokens": ["Ada", "left"]}\n')
+    assert main(["evaluate", str(labeler / "run"), "--data", str(file)]) == 2
+    printed = capsys.readouterr()
+    assert f'{file}:1: a sentence must have "predicates"' in printed.err
+    assert "0.00" not in printed.out
+
+
 def test_roles_of_plain_text_are_found_and_shown(labeler, capsys, tmp_path):
     page, text = tmp_path / "look.html", "Ada met Charles and wrote notes"
     assert run(capsys, "look", str(labeler / "run"), "--input", text, "--out", str(page))[0] == 0

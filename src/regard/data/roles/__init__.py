@@ -14,15 +14,25 @@ from regard.errors import InputError
 
 FORMATS = {"conllup": conllup, "conll2012": conll2012, "conll2005": conll2005, "jsonl": jsonl}
 """Each by its name, in the order in which a file is held against them."""
+_UNLABELLED = (
+    'a sentence must have "predicates" to be learnt from or scored, [] where it has none; this one has no such list. '
+    "Label it, or leave it out."
+)
 
 
 def read_roles(path: Path) -> tuple[list[RoleSentence], list[Finding]]:
-    """The sentences of a file that could be read, and what is wrong with the rest. The content tells the format."""
-    return parse_roles(read_lines(path), path)
+    """The labelled sentences of a file, and what is wrong with the rest. The content tells the format.
+
+    A sentence that names no predicates, not even that there are none, is no example to learn from or to score by: an error.
+    """
+    sentences, findings = parse_roles(read_lines(path), path)
+    unknown = [Finding("error", path, one.line, _UNLABELLED) for one in sentences if one.propositions is None]
+    labelled = [one for one in sentences if one.propositions is not None]
+    return labelled, sorted(findings + unknown, key=lambda finding: finding.line or 0)
 
 
 def parse_roles(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:
-    """The same for lines at hand; `path` is what findings call them."""
+    """The sentences of lines at hand, labelled or not; `path` is what findings call them."""
     known = next((module for module in FORMATS.values() if module.is_format(lines)), None)
     if known is None:
         return [], [Finding("error", path, None, _unknown(lines))]
