@@ -128,6 +128,31 @@ def test_a_text_that_the_tokens_are_not_of_is_told():
     assert "text does not hold the tokens in their order" in finding
 
 
+def test_the_words_of_tokens_with_places_are_those_of_the_text_and_others_are_told():
+    tokens = [{"text": "Ada", "start": 0, "end": 2}, {"text": "left", "start": 4, "end": 8}]
+    (sentence,), (finding,) = parse({"text": "Ada left", "tokens": tokens, "spans": []})
+    assert sentence.tokens == ("Ad", "left")
+    assert finding.startswith("warning: x:1: the token 'Ada' has the place [0, 2), where text has 'Ad'. See that offsets count")
+
+
+def test_entities_that_may_count_characters_where_they_count_tokens_are_told():
+    text = "Mr. Ada is in New York now and then"
+    counted = {"text": text, "tokens": text.split(), "entities": [{"start": 4, "end": 7, "label": "PER"}]}
+    (sentence,), (finding,) = parse(counted)
+    assert sentence.spans == [("PER", 4, 7)]
+    assert finding == (
+        "warning: x:1: entities of records with tokens count tokens, but those of 1 of 1 record would stand at words' ends "
+        "too if they counted characters. If they do, leave the tokens out."
+    )
+    assert parse(counted | {"tags": ["O"] * 4 + ["B-PER", "I-PER", "I-PER", "O", "O"]})[1] == []  # tags say the same
+    chance = {"text": "I am Ada Lovelace", "tokens": ["I", "am", "Ada", "Lovelace"], "entities": [["PER", 2, 4]]}
+    other = {**chance, "entities": [["PER", 3, 4]]}
+    assert parse(chance, other, other)[1] == []
+    assert (
+        parse({"text": "東京", "tokens": ["東", "京"], "entities": [["LOC", 0, 2]]})[1] == []
+    )  # the same, whatever is counted
+
+
 def test_records_without_a_word_are_left_out_and_told():
     sentences, findings = parse({"text": " \n", "entities": []}, SAME["tags"])
     assert len(sentences) == 1

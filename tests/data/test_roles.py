@@ -331,7 +331,7 @@ WRONG = {
     "offsets beyond": (
         '{"tokens": ["a"], "text": "a", "offsets": [[0, 2]]}',
         1,
-        "offsets must be [start, end] of each",
+        "a token's place must be [start, end], inside the text, got [0, 2].",
     ),
     "text a number": ('{"tokens": ["a"], "text": 1}', 1, "text must be text in quotes, got 1."),
     "nothing": ("\n", None, "the file holds no sentence."),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from regard.data.words import offsets_in, sentence_from_text, sentences_of, words_of
+from regard.data.words import sentence_from_text, sentences_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,3 @@ def test_a_text_becomes_a_sentence_with_places():
     sentence = sentence_from_text("Ada left.", 7)
     assert (sentence.tokens, sentence.tags, sentence.line) == (("Ada", "left", "."), None, 7)
     assert (sentence.text, sentence.offsets) == ("Ada left.", ((0, 3), (4, 8), (8, 9)))
-
-
-def test_tokens_are_found_in_their_text():
-    assert offsets_in("a  b c", ["a", "b c"]) == ((0, 1), (3, 6))
-    assert offsets_in(" ab", ["a", "b"]) == ((1, 2), (2, 3))
-    assert offsets_in("a x b", ["a", "b"]) is None
-    assert offsets_in("a b", ["a"]) is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
 from itertools import groupby, pairwise
 
@@ -60,19 +59,6 @@ def sentence_from_text(text: str, line: int | None = None) -> Sentence:
     words = words_of(text)
     tokens, offsets = tuple(word for word, _, _ in words), tuple((start, stop) for _, start, stop in words)
     return Sentence(tokens, line=line, text=text, offsets=offsets)
-
-
-def offsets_in(text: str, tokens: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
-    """Where each token stands when nothing but white space is between them; None where they do not stand so."""
-    offsets, place = [], 0
-    for token in tokens:
-        while text[place : place + 1].isspace() and not text.startswith(token, place):
-            place += 1
-        if not text.startswith(token, place):
-            return None
-        offsets.append((place, place + len(token)))
-        place += len(token)
-    return None if text[place:].strip() else tuple(offsets)
 
 
 @cache

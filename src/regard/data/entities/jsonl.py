@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.conll import from_rows, looks_like_conll
-from regard.data.entities.records import read_line
-from regard.data.findings import Finding
+from regard.data.entities.records import Read, read_line
+from regard.data.findings import Finding, counted
 from regard.data.paragraphs import Line, read_each
 from regard.data.quality import first_few
 from regard.data.sentence import Sentence
@@ -49,7 +49,7 @@ def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Senten
     warnings += [Finding("warning", path, line, "the record holds no word; left out.") for line in empty]
     if labelled:
         sentences, repairs = _in_iob2(sentences, path)
-        warnings += repairs
+        warnings = [*_counting_characters(read, path), *warnings, *repairs]
     return sentences, broken + findings + first_few(warnings, 20)
 
 
@@ -117,6 +117,18 @@ def _elements(text: str, path: Path, findings: list[Finding]) -> Iterator[Line]:
             return
     if not text[place:]:
         findings.append(Finding("error", path, line, "the array must end with ], the file ends before. Is it whole?"))
+
+
+def _counting_characters(read: Sequence[Read], path: Path) -> Iterator[Finding]:
+    """A warning where most entities that count tokens would be words too if they counted characters: a rare coincidence."""
+    known = [one for one in read if one.fits_characters is not None]
+    fitting = [one.sentence.line for one in known if one.fits_characters]
+    if 2 * len(fitting) > len(known):
+        message = (
+            f"entities of records with tokens count tokens, but those of {len(fitting):,} of {counted(len(known), 'record')} "
+            "would stand at words' ends too if they counted characters. If they do, leave the tokens out."
+        )
+        yield Finding("warning", path, fitting[0], message)
 
 
 def _in_iob2(sentences: list[Sentence], path: Path) -> tuple[list[Sentence], list[Finding]]:

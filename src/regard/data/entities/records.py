@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 from regard.data.conll import tag_problem
 from regard.data.entities.spans import cut_at, on_words, read_spans, shown, trimmed
 from regard.data.json_values import as_list, as_object, as_text, decoded, first_of, short
+from regard.data.offsets import checked_offsets, misplaced, text_and_offsets
 from regard.data.sentence import Sentence
 from regard.data.spans import Span, spans_of, to_bio
-from regard.data.words import Piece, offsets_in, words_of
+from regard.data.words import Piece, words_of
 from regard.errors import InputError
 
 _TOKENS, _TAGS, _ENTITIES = ("tokens", "words"), ("tags", "ner_tags", "labels"), ("entities", "spans")
@@ -31,6 +32,8 @@ class Read(NamedTuple):
 
     sentence: Sentence
     warnings: list[str]
+    fits_characters: bool | None = None
+    """Of entities that were read as numbers of tokens: whether as numbers of characters they would be words too, and others."""
 
 
 def read_line(line: str, number: int, labelled: bool) -> Read:
@@ -57,10 +60,11 @@ def read_record(value: Any, number: int, labelled: bool) -> Read:
 
 
 def _of_tokens(record: dict[str, Any], tokens: tuple[str, ...], number: int, labelled: bool) -> Read:
-    text, offsets = _place(record, tokens)
-    warnings = [] if text is None or offsets else ["text does not hold the tokens in their order; read without their places."]
+    text, offsets = text_and_offsets(record, tokens)
     tags = _tags(record, len(tokens)) if labelled else None
-    return Read(Sentence(tokens, tags, number, text, offsets), warnings)
+    sentence = Sentence(tokens, tags, number, text, offsets)
+    has_tags = first_of(record, _TAGS)[1] is not None
+    return Read(sentence, misplaced(tokens, text, offsets), None if has_tags else _fits_characters(sentence))
 
 
 def _of_text(record: dict[str, Any], number: int, labelled: bool) -> Read:
@@ -72,12 +76,15 @@ def _of_text(record: dict[str, Any], number: int, labelled: bool) -> Read:
 
 def _of_places(record: dict[str, Any], tokens: list[Any], number: int, labelled: bool) -> Read:
     text = as_text(record.get("text"), "text, into which tokens with start and end point,")
-    places = [(one.get("start"), one.get("end")) for one in (as_object(token, "a token") for token in tokens)]
-    offsets = _checked_offsets(places, len(tokens), len(text))
+    given = [as_object(token, "a token") for token in tokens]
+    offsets = checked_offsets([(one.get("start"), one.get("end")) for one in given], len(tokens), len(text))
     if len(set(offsets)) < len(offsets):
         raise InputError("each token must have a place of its own in the text; two have the same start and end.")
-    words = [(text[start:stop], start, stop) for start, stop in offsets if text[start:stop].strip()]
-    return _labelled(record, words, number, labelled)
+    there = [text[start:stop] for start, stop in offsets]
+    named = [as_text(one.get("text") or word, "the text of a token") for one, word in zip(given, there, strict=True)]
+    words = [(word, *place) for word, place in zip(there, offsets, strict=True) if word.strip()]
+    read = _labelled(record, words, number, labelled)
+    return read._replace(warnings=[*misplaced(named, text, offsets), *read.warnings])
 
 
 def _labelled(record: dict[str, Any], words: list[Piece], number: int, labelled: bool) -> Read:
@@ -95,6 +102,16 @@ def _labelled(record: dict[str, Any], words: list[Piece], number: int, labelled:
     tokens, offsets = tuple(piece[0] for piece in pieces), tuple(piece[1:] for piece in pieces)
     tags = tuple(to_bio(on_words(pieces, spans), len(pieces))) if labelled else None
     return Read(Sentence(tokens, tags, number, text, offsets), warnings + cuts)
+
+
+def _fits_characters(sentence: Sentence) -> bool | None:
+    """See `Read`; None where there are no entities or no places, or the numbers are the same."""
+    places, spans = sentence.offsets, sentence.spans
+    if not places or not spans:
+        return None
+    starts, stops = ({place[end]: token + end for token, place in enumerate(places)} for end in (0, 1))
+    others = [(starts.get(start), stops.get(stop)) for _, start, stop in spans]
+    return None if others == [span[1:] for span in spans] else all(None not in pair for pair in others)
 
 
 def _token(value: Any) -> str:
@@ -129,28 +146,3 @@ def _checked_tags(tags: list[Any], name: str, length: int) -> tuple[str, ...]:
         if problem := tag_problem(as_text(tag, f"each of {name}")):
             raise InputError(problem)
     return tuple(tags)
-
-
-def _place(record: dict[str, Any], tokens: tuple[str, ...]) -> tuple[str | None, tuple[tuple[int, int], ...] | None]:
-    """The text, and where in it the tokens stand."""
-    text, offsets = record.get("text"), record.get("offsets")
-    if text is None:
-        return None, None
-    if offsets is None:
-        return text, offsets_in(as_text(text, "text"), tokens)
-    pairs = [tuple(as_list(pair, "an offset")) for pair in as_list(offsets, "offsets")]
-    return text, _checked_offsets(pairs, len(tokens), len(as_text(text, "text")))
-
-
-def _checked_offsets(pairs: list[tuple[Any, ...]], num_tokens: int, length: int) -> tuple[tuple[int, int], ...]:
-    """Places in order; words of one multiword token have the same."""
-    before: tuple[Any, ...] = (0, 0)
-    for pair in pairs:
-        if len(pair) != 2 or not all(type(end) is int for end in pair) or not pair[0] < pair[1] <= length:
-            raise InputError(f"a token's place must be [start, end], inside the text, got {short(pair)}.")
-        if pair[0] < before[1] and pair != before:
-            raise InputError(f"tokens must stand in the text in their order, got {short(pair)} behind {short(before)}.")
-        before = pair
-    if len(pairs) != num_tokens:
-        raise InputError(f"offsets must be one a token, got {len(pairs)} for {num_tokens} tokens.")
-    return tuple(pairs)

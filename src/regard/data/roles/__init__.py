@@ -7,6 +7,7 @@ from pathlib import Path
 
 from regard.data.files import read_lines
 from regard.data.findings import Finding
+from regard.data.offsets import misplaced
 from regard.data.roles import conll2005, conll2012, conllup, jsonl
 from regard.data.roles.propositions import overlaps
 from regard.data.sentence import RoleSentence
@@ -41,6 +42,8 @@ def parse_roles(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], l
         findings.append(Finding("error", path, None, "the file holds no sentence."))
     for sentence in sentences:
         findings += overlaps(sentence, path)
+        told = misplaced(sentence.tokens, sentence.text, sentence.offsets)
+        findings += [Finding("warning", path, sentence.line, text) for text in told]
     return sentences, sorted(findings, key=lambda finding: finding.line or 0)
 
 

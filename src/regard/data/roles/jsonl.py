@@ -23,11 +23,11 @@ from typing import Any
 
 from regard.data.findings import Finding
 from regard.data.json_values import as_list, as_object, as_text, first_of, one_object, short
+from regard.data.offsets import text_and_offsets
 from regard.data.paragraphs import paragraphs, read_each
 from regard.data.roles.propositions import PREDICATE, REST, checked_tokens, in_order, proposition
 from regard.data.sentence import Proposition, RoleSentence
 from regard.data.spans import Span, spans_of
-from regard.data.words import offsets_in
 from regard.errors import InputError
 
 _TOKENS, _ARGUMENTS, _LABEL = ("tokens", "words"), ("arguments", "spans"), ("type", "label", "role")
@@ -95,7 +95,7 @@ def _sentence(line: int, given: str) -> tuple[RoleSentence, bool]:
     record = one_object(given)
     tokens = checked_tokens(as_list(_get(record, _TOKENS), "tokens"))
     is_single = "predicate" in record
-    text, offsets = _placed(record, tokens)
+    text, offsets = text_and_offsets(record, tokens)
     propositions = _propositions(record, len(tokens))
     known = None if propositions is None else in_order(propositions)
     return RoleSentence(tokens, known, _lemmas(record, len(tokens)), line, text, offsets), is_single
@@ -162,20 +162,6 @@ def _argument(given: Any) -> Span:
     if not isinstance(kind, str) or not kind.strip() or type(start) is not int or type(stop) is not int:
         raise InputError(f"an argument must have a label and whole numbers for start and end, got {short(given)}.")
     return Span(kind, start, stop)
-
-
-def _placed(record: dict[str, Any], tokens: Sequence[str]) -> tuple[str | None, tuple[tuple[int, int], ...] | None]:
-    """`text` and `offsets`."""
-    text, offsets = record.get("text"), record.get("offsets")
-    if text is not None:
-        as_text(text, "text")
-    if offsets is None:
-        return text, None if text is None else offsets_in(text, tokens)
-    pairs = [tuple(as_list(pair, "an offset")) for pair in as_list(offsets, "offsets")]
-    limits = (len(pair) == 2 and all(type(end) is int for end in pair) and 0 <= pair[0] <= pair[1] for pair in pairs)
-    if len(pairs) != len(tokens) or not all(limits) or max(stop for _, stop in pairs) > len(text or ""):
-        raise InputError("offsets must be [start, end] of each token, inside text.")
-    return text, tuple(pairs)
 
 
 def _get(record: dict[str, Any], names: tuple[str, ...], default: Any = None) -> Any:
