@@ -201,6 +201,8 @@ WRONG = [
     ('[["a", {"entities": []}],', "the array must end with ], the file ends before."),
     ('[["a", {"entities": []}', "this must be JSON: Expecting ',' delimiter"),
     ("[]", "the file holds no sentence."),
+    ('{tokens: ["a"]}', "this must be JSON: Expecting property name enclosed in double quotes at column 2."),
+    ("[Applause] Thank you", "this must be JSON: Expecting value at column 2."),
     ("", "the file holds no sentence"),
     ({"text": "ab", "tokens": [AT_0_3], "spans": []}, "a token's place must be [start, end], inside the text"),
     ({"text": "ab", "tokens": [AT_0_2, AT_1_2], "spans": []}, "in their order, got [1, 2] behind [0, 2]"),
@@ -263,6 +265,20 @@ def test_without_labels_any_text_can_be_read():
     assert parse("1\tAda" + "\t_" * 8, labelled=False)[0][0].tokens == ("Ada",)
     assert parse("a\tB-X", labelled=False)[0] == [Sentence(("a",), None, 1)]
     assert parse({"text": "Amsterdam", "entities": [[0, 9, 7]]}, labelled=False)[0][0].tokens == ("Amsterdam",)
+
+
+@pytest.mark.parametrize("text", ["[Applause] Thank you", "{laughs} Ada", "[[File:x]] y", "[ 1 ] Ada said", "[", "{ Ada"])
+def test_without_labels_a_text_may_begin_with_a_bracket(text):
+    (sentence, *_), findings = parse(f"{text} , Ada .", labelled=False)
+    assert sentence.tokens[0] == text[0]
+    assert not findings
+
+
+@pytest.mark.parametrize("broken", ['{"text": ', '[{"text": "a"}', '["Ada", ', "{'text': 'Ada'}", '[\n[\n"Ada"'])
+def test_without_labels_broken_json_is_told(broken):
+    _, findings = parse(broken, labelled=False)
+    assert all(finding.startswith("error: x:") for finding in findings)
+    assert findings
 
 
 def test_real_columns_are_read_as_before(ner_data):

@@ -303,6 +303,7 @@ WRONG = {
     "no sense": (PLUS.replace("look.05", "_"), 3, "a row with arguments must have its predicate's sense in UP:PRED, got _."),
     "ids in disorder": (PLUS.replace("\n3", "\n4"), 4, "ids must count 1, 2, 3 in order: 3 is next, got 4."),
     "no JSON": ('{"tokens": ["a"', 1, "this must be JSON: Expecting ',' delimiter at column 16."),
+    "a name without quotes": ('{tokens: ["a"]}', 1, "this must be JSON: Expecting property name enclosed in double quotes"),
     "deep JSON": ('{"tokens": ' + "[" * 100_000, 1, "this must be JSON that can be read"),
     "half a surrogate pair": ('{"tokens": ["\\ud800"]}', 1, "the text must be Unicode, got half of a pair"),
     "two objects": ('{"tokens": ["a"]} {}', 1, "a line must hold one JSON object, got more after it at column 18."),

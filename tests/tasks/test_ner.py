@@ -110,7 +110,9 @@ def test_every_kind_of_input_is_read():
     from regard.errors import InputError
 
     with pytest.raises(InputError, match="this must be JSON"):
-        read(["{nope"])
+        read(['{"nope'])
+    with pytest.raises(InputError, match=r"must be JSON: .* \(1 more\.\)"):  # there is no file to check
+        read(['{"nope', "[]"])
     with pytest.raises(InputError, match='a record must have "tokens"'):
         read(['{"text": "fine"}', '{"phrase": []}'])
 

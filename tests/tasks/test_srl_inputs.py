@@ -69,6 +69,12 @@ def test_text_may_end_in_a_sign_of_columns(text):
     assert sentences[0].propositions is None
 
 
+def test_text_may_begin_with_a_bracket():
+    first, _ = read_lines(["{Applause} Thank you, Ada.", '{"so": "it was"}'])
+    assert first.tokens == ("{", "Applause", "}", "Thank", "you", ",", "Ada", ".")
+    assert read_lines(["[Applause] Thank you."])[0].tokens[0] == "["
+
+
 def test_a_text_without_a_word_is_left_out_and_told(capsys):
     (left,) = read_lines(['{"text": ""}', '{"text": "Ada met Charles"}'])
     assert left.tokens == ("Ada", "met", "Charles")
@@ -78,7 +84,7 @@ def test_a_text_without_a_word_is_left_out_and_told(capsys):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["{nope"], "this must be JSON"),
+        (['{"nope'], "this must be JSON"),
         (['{"text": "fine"}', '{"phrase": "x"}'], "'tokens' or 'words' must be given"),
         (['{"text": "fine"} more'], "a line must hold one JSON object"),
         ([*CONLLU[:2], "3\tfell" + "\t_" * 8], "ids must count 1, 2, 3 in order"),

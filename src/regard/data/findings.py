@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from regard.errors import InputError
 
+INPUT = Path("input")
+"""What findings call lines that are given to predict on: no file that could be checked."""
 _LONG_WORD = re.compile(r"\S{81,}")
 _LONGEST = 480
 
@@ -55,10 +57,11 @@ def share_of(number: int, total: int, what: str) -> str:
 
 
 def raise_first_error(findings: Iterable[Finding]) -> None:
-    """Raise the first error, saying how many more there are."""
+    """Raise the first error, saying how many more there are, and of a file what lists them."""
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
-        more = f" ({len(errors) - 1} more: regard check lists them all.)" if len(errors) > 1 else ""
+        advice = "." if errors[0].file == INPUT else ": regard check lists them all."
+        more = f" ({len(errors) - 1} more{advice})" if len(errors) > 1 else ""
         raise InputError(errors[0].message + more, file=errors[0].file, line=errors[0].line)
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from regard.errors import InputError
+
+_BEGIN = re.compile(r"""[\[{][\[{\s]*(?:["\]}]|(?<=\{)'|\Z)""")
+
+
+def looks_like_json(line: str) -> bool:
+    """Whether it begins as objects and arrays of objects or texts do, or Python's: a text may begin with a bracket too."""
+    return _BEGIN.match(line.strip()) is not None
 
 
 def decoded(text: str, start: int = 0) -> tuple[Any, int]:

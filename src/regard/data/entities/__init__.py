@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from regard.data.entities import columns, conllu, jsonl
@@ -45,7 +46,7 @@ def read_entities(path: Path, *, labelled: bool = True) -> tuple[list[Sentence],
 
 def parse_entities(lines: Sequence[str], path: Path, *, labelled: bool = True) -> tuple[list[Sentence], list[Finding]]:
     """The same for lines at hand; `path` is what findings call them."""
-    reader = next((module for module in _READERS if module.is_format(lines)), columns if labelled else None)
+    reader = next((module for module in _READERS if module.is_format(lines)), _meant(lines) if labelled else None)
     if reader is None:
         return [sentence_from_text(line, number) for number, line in enumerate(lines, 1) if line.strip()], []
     sentences, findings = reader.parse(lines, path, labelled)
@@ -73,6 +74,12 @@ def write_entities(sentences: Sequence[Sentence], format: str) -> list[str]:
         if number >= len(again) or not _is_held(sentence, again[number], known):
             raise InputError(f"sentence {number + 1} cannot be written as {format}: {known.limits}.")
     return lines
+
+
+def _meant(lines: Sequence[str]) -> ModuleType:
+    """What lines of no format were meant to be, for the errors to be about that."""
+    first = next((line for line in lines if line.strip()), "")
+    return jsonl if first.lstrip().startswith(("{", "[")) else columns
 
 
 def _read_again(lines: list[str]) -> list[Sentence]:

@@ -12,6 +12,7 @@ from typing import Any
 from regard.data.conll import from_rows, looks_like_conll
 from regard.data.entities.records import Read, read_line
 from regard.data.findings import Finding, counted
+from regard.data.json_values import looks_like_json
 from regard.data.paragraphs import Line, read_each
 from regard.data.quality import first_few
 from regard.data.sentence import Sentence
@@ -29,9 +30,9 @@ _BETWEEN = re.compile(r"\s*(,)?\s*")
 
 
 def is_format(lines: Sequence[str]) -> bool:
-    """Whether the first line with text opens an object or an array, and is no row of columns."""
+    """Whether the first line with text begins as JSON does, and is no row of columns."""
     first = next((line for line in lines if line.strip()), "").strip()
-    return first.startswith(("{", "[")) and (first.endswith(("}", "]")) or not looks_like_conll(lines))
+    return looks_like_json(first) and (first.endswith(("}", "]")) or not looks_like_conll(lines))
 
 
 def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Sentence], list[Finding]]:

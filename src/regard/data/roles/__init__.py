@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from regard.data.files import read_lines
 from regard.data.findings import Finding
@@ -34,7 +35,7 @@ def read_roles(path: Path) -> tuple[list[RoleSentence], list[Finding]]:
 
 def parse_roles(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:
     """The sentences of lines at hand, labelled or not; `path` is what findings call them."""
-    known = next((module for module in FORMATS.values() if module.is_format(lines)), None)
+    known = next((module for module in FORMATS.values() if module.is_format(lines)), None) or _meant(lines)
     if known is None:
         return [], [Finding("error", path, None, _unknown(lines))]
     sentences, findings = known.parse(lines, path)
@@ -56,6 +57,12 @@ def write_roles(sentences: Sequence[RoleSentence], format: str) -> list[str]:
     if format not in FORMATS:
         raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {format!r}.")
     return FORMATS[format].write(sentences)
+
+
+def _meant(lines: Sequence[str]) -> ModuleType | None:
+    """What lines of no format were meant to be, for the errors to be about that; None where nobody can tell."""
+    first = next((line for line in lines if line.strip()), "")
+    return jsonl if first.lstrip().startswith("{") else None
 
 
 def _unknown(lines: Sequence[str]) -> str:

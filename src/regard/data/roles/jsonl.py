@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.findings import Finding
-from regard.data.json_values import as_list, as_object, as_text, first_of, one_object, short
+from regard.data.json_values import as_list, as_object, as_text, first_of, looks_like_json, one_object, short
 from regard.data.offsets import text_and_offsets
 from regard.data.paragraphs import paragraphs, read_each
 from regard.data.roles.propositions import PREDICATE, REST, checked_tokens, in_order, proposition
@@ -34,8 +34,9 @@ _TOKENS, _ARGUMENTS, _LABEL = ("tokens", "words"), ("arguments", "spans"), ("typ
 
 
 def is_format(lines: Sequence[str]) -> bool:
-    """Whether the first line with text opens an object."""
-    return next((line for line in lines if line.strip()), "").lstrip().startswith("{")
+    """Whether the first line with text begins as an object does."""
+    first = next((line for line in lines if line.strip()), "").lstrip()
+    return first.startswith("{") and looks_like_json(first)
 
 
 def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:

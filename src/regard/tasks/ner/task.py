@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from regard.data.entities import parse_entities, read_entities
 from regard.data.files import Files
-from regard.data.findings import Finding, raise_first_error
+from regard.data.findings import INPUT, Finding, raise_first_error
 from regard.data.quality import Fact, Labelled, check_parts
 from regard.data.sentence import Sentence
 from regard.data.spans import Span, to_bio
@@ -120,7 +120,7 @@ class Ner(Tagging):
         return {**score_spans(gold, predictions), "errors": {kind: errors[kind] for kind in KINDS}}
 
     def read_input(self, lines: list[str]) -> list[Sentence]:
-        sentences, findings = parse_entities(lines, Path("input"), labelled=False)
+        sentences, findings = parse_entities(lines, INPUT, labelled=False)
         raise_first_error(findings)
         return sentences
 
