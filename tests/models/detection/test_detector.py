@@ -7,6 +7,7 @@ from regard import InputError
 from regard.models.detection import normalisation
 from regard.models.detection.boxes import iou, to_middles
 from regard.models.options import BackboneOptions, DetectorOptions
+from regard.models.precision import autocast
 from tests.models.detection.conftest import made, rectangles
 
 
@@ -65,15 +66,18 @@ def test_padding_is_never_an_answer():
     assert (alone.boxes <= torch.tensor([20.0, 8, 20, 8])).all()
 
 
-def test_where_a_query_looked_is_read_in_pixels():
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_where_the_query_of_each_thing_looked_is_read_in_pixels(precision):
     model, batch = made().eval(), rectangles()
-    attended = model.attended(batch)
-    assert attended.shape == (2, 10, 4 * 3 * 2, 3)
-    places, weights = attended.split((2, 1), -1)
-    torch.testing.assert_close(weights.sum(2), torch.ones(2, 10, 1))
-    # at first heads look in opposite directions from the middle of a box that no layer has moved
-    middles = to_middles(model(batch["pixels"], batch["sizes"]).boxes)[..., :2]
-    torch.testing.assert_close((places * weights).sum(2), middles)
+    with torch.no_grad(), autocast(precision, torch.device("cpu")):
+        looked, wanted, boxes = model.attended(batch), model.predict(batch), model(batch["pixels"], batch["sizes"]).boxes
+    for picture, (found, samples) in enumerate(looked):
+        torch.testing.assert_close(found, wanted[picture])
+        assert samples.shape == (10, 4 * 3 * 2, 3)
+        places, weights = samples.split((2, 1), -1)
+        torch.testing.assert_close(weights.sum(1), torch.ones(10, 1))
+        # at first heads look in opposite directions from the middle of a box that no layer has moved
+        torch.testing.assert_close((places * weights).sum(1), to_middles(boxes[picture, found.queries])[:, :2])
 
 
 def test_every_parameter_learns():

@@ -61,8 +61,9 @@ def trained(data, tmp_path_factory):
     return out, json.loads((out / "metrics.json").read_text())
 
 
-def run_of(data):
-    task = Detect(model=DetectorOptions(**SIZES), views=SceneOptions(size=64))
+def run_of(data, size=64, precision="float32"):
+    training = replace(Detect().training, precision=precision)
+    task = Detect(training=training, model=DetectorOptions(**SIZES), views=SceneOptions(size=size))
     examples, _ = task.read(data / "train.csv")
     encoder = task.fit_encoder(examples)
     torch.manual_seed(0)
@@ -210,6 +211,25 @@ def test_a_page_shows_where_the_queries_looked(data):
     assert layer.shape[1] == len(page.keys) == page.extras.image.rows * page.extras.image.columns == 12
     shares = layer.statistics.values["block_map"][0, 0]
     assert torch.allclose(shares.sum(1).float(), torch.ones(len(shares)), atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_map_belongs_to_its_box(data, precision):
+    run, examples = run_of(data, size=128, precision=precision)
+    run.encoder.threshold = 0.0001
+    view = run.task.cut(run.encoder, examples[:1], is_training=False)[0]
+    (page,) = pages(run, [view])
+    shares = page.layers[0].statistics.values["block_map"][0, 0].float()
+    # at first heads look in opposite directions from the middle of a box that no layer has moved
+    places = torch.cartesian_prod(torch.arange(6) + 0.5, torch.arange(8) + 0.5).flip(1) / torch.tensor([8, 6])
+    middles = shares @ places
+    (found,) = run.predict([view])
+    assert len(found.told) == len(middles) > 4
+    for one, middle in zip(found.told, middles.tolist(), strict=True):
+        sides = (one.xmin, one.xmax, 64), (one.ymin, one.ymax, 48)
+        for (low, high, side), at in zip(sides, middle, strict=True):
+            if low > 0 and high < side:
+                assert at == pytest.approx((low + high) / 2 / side, abs=0.07)
 
 
 def test_the_worst_errors_come_first(data):

@@ -39,7 +39,7 @@ class Found(NamedTuple):
     boxes: Float[Tensor, "*batch found 4"]
     """xmin, ymin, xmax, ymax in pixels of the picture that the model was given, which they do not leave."""
     queries: Int[Tensor, "*batch found"]
-    """Who found it: a row of `attended`."""
+    """Who found it."""
 
 
 class View(NamedTuple):
@@ -101,18 +101,21 @@ class Detector(Model):
         return Found(scores.sigmoid(), places % num_classes, boxes, queries)
 
     @torch.no_grad()
-    def attended(self, batch: Batch) -> Float[Tensor, "batch queries samples 3"]:
-        """Where each query looked in the last layer, in pixels: x, y and weight, which is 1 in all for a query."""
+    def attended(self, batch: Batch) -> list[tuple[Found, Float[Tensor, "found samples 3"]]]:
+        """What `predict` says, and of each thing where its query looked in the last layer: x and y in pixels, and weights.
+
+        Weights are 1 in all for a query. Both are of one pass: in another precision queries come in another order.
+        """
         look, calls = cast(DecoderLayer, self.decoder.layers[-1]).look, list[tuple[Any, ...]]()
         handle = look.register_forward_pre_hook(lambda _, given: calls.append(given))
         try:
-            self(batch["pixels"], batch["sizes"])
+            found = self.predict(batch)
         finally:
             handle.remove()
         places, weights = look.samples(*calls[0])
         side = places.new_tensor(batch["pixels"].shape[:1:-1])
-        samples = torch.cat([places * side, weights[..., None] / weights.shape[2]], -1)
-        return samples.flatten(2, 4)
+        samples = torch.cat([places * side, weights[..., None] / weights.shape[2]], -1).flatten(2, 4)
+        return [(one, looked[one.queries]) for one, looked in zip(found, samples, strict=True)]
 
     def load_pretrained(self) -> None:
         """Take the weights that the options name."""

@@ -16,8 +16,6 @@ class Detection:
     ymin: float
     xmax: float
     ymax: float
-    query: int = 0
-    """Of the model, that found it."""
     class_number: int = 0
     """Of the class, among those of the run."""
 

@@ -53,10 +53,10 @@ def _page(run: Run, view: SceneView) -> Picture:
     model: Any = run.model
     encoder: Any = run.encoder
     view = replace(view, is_training=False)
-    lens, (found,) = watched(model, partial(run.predict, [view]))
+    lens, ((raw, samples),) = watched(model, partial(run.answers, [view], model.attended))
+    found: Detections = run.task.decode(encoder, view, raw)
     told = found.told[:MOST_FOUND]
-    batch = encoder.collate([view])
-    height, width = batch["sizes"][0].tolist()
+    height, width = encoder.viewer.sides(view.scene.width, view.scene.height)
     rows, columns = -(-height // CELL), -(-width // CELL)
     patches = [f"{row + 1}·{column + 1}" for row in range(rows) for column in range(columns)]
     names = distinct([f"{one.label} {100 * one.confidence:.0f} %" for one in told])
@@ -65,14 +65,14 @@ def _page(run: Run, view: SceneView) -> Picture:
     page = Picture.of(lens, title, patches, extras=Extras(image=picture))
     if not told:
         return page
-    shares = _shares(model.attended(batch)[0, [one.query for one in told]], rows, columns)
+    shares = _shares(samples[: len(told)].cpu(), rows, columns)
     statistics = measure_matrix(shares[None, None], None, WANTED).statistics
     layer = Layer(LOOKED, statistics, (len(told), len(patches)), (0,), (LOOKED, "keys"), roles=("samples of a query",))
     extras = replace(page.extras, texts={LOOKED: names})
     return replace(page, layers=[layer, *page.layers], notes=[*page.notes, HOW], extras=extras)
 
 
-def _shares(samples: Float[Tensor, "queries samples 3"], rows: int, columns: int) -> Float[Tensor, "queries places"]:
+def _shares(samples: Float[Tensor, "found samples 3"], rows: int, columns: int) -> Float[Tensor, "found places"]:
     """Weights of the samples that lie in each place; those outside of the picture count for the nearest."""
     column, row = ((samples[..., axis] / CELL).long().clamp(0, most - 1) for axis, most in enumerate((columns, rows)))
     shares = torch.zeros(len(samples), rows * columns).scatter_add_(1, row * columns + column, samples[..., 2].float())
