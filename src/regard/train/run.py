@@ -126,15 +126,20 @@ def train(task: Task, files: Files, out: Path, terms: Terms) -> dict[str, Any]:
         "peak_memory_mb": round(_peak_memory_mb(), 1),
         "run": str(out),
     }
+    _keep(result, out)  # first of all: no fault in what is only shown may lose it
     pictures = task.explain(run.encoder, run.model, task.worth_showing(examples))
     pictures += task.worst_errors(run, examples, predictions, NUM_ERRORS)
     if any(picture.layers or picture.gates for picture in pictures):  # a model may have been asked to do without attention
         result["report"] = str(out / run_folder.REPORT)
         write_report(run, pictures, out / run_folder.REPORT, result)
+        _keep(result, out)
     for name, content in task.figures(run, examples, result):
         run_folder.write(out / name, content)
-    run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
+
+
+def _keep(result: Mapping[str, Any], out: Path) -> None:
+    run_folder.write(out / run_folder.METRICS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_report(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from regard.cli import main
 from regard.data.pictures import Picture, Store
+from regard.errors import InputError
 from regard.models.options import AugmentOptions, ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, ViewOptions
 from regard.tasks.classify import explain
 from regard.tasks.classify.explain import CLASSES, ROLLOUT, pages, worst_errors
@@ -189,6 +190,27 @@ def test_a_page_of_a_transformer_has_maps_rollout_and_layers(data):
     assert page.extras.image.rows * page.extras.image.columns == len(page.keys) == 16
     rolled = page.layers[1].statistics.values["block_map"]
     assert float(rolled.sum()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("mechanism", ["differential", "talking-heads"])
+def test_weights_below_0_are_not_rolled_out_and_the_page_says_so(data, mechanism):
+    run, examples = run_of(data, name="transformer", transformer=replace(TRANSFORMER, mechanism=mechanism))
+    (page,) = pages(run, views_of(run, examples[:1]))
+    assert ROLLOUT not in [layer.name for layer in page.layers]
+    assert "No rollout: rollout needs weights that are shares" in page.notes[-1]
+    assert "rollout: deletion, insertion" not in page.extras.facts
+    assert ROLLOUT not in explain.tested(run, views_of(run, examples[:2])).values
+
+
+def test_a_fault_in_a_page_does_not_lose_the_result(data, tmp_path, monkeypatch):
+    def fail(*given):
+        raise InputError("this cannot be shown.")
+
+    monkeypatch.setattr(Classify, "explain", fail)
+    options = ["--model.convolutional.widths", "[8,8]", "--training.max_epochs", "1"]
+    assert main(["train", "classify", "--data", str(data), "--out", str(tmp_path / "run"), *options]) == 2
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert 0 <= kept["top1_percent"] <= 100
 
 
 def test_a_page_of_gates_has_their_maps(data):

@@ -51,7 +51,9 @@ class Seen:
     maps: Float[Tensor, "classes rows columns"]
     """Not negative, each in all 1, or 0 where nothing speaks for the class."""
     rolled: Float[Tensor, "rows columns"] | None
-    """Rollout of all layers of attention; None where there is none."""
+    """Rollout of all layers of attention; None where there is none, or none that can be rolled out."""
+    lost: str = ""
+    """Why there is no rollout though there is attention."""
 
 
 def pages(run: Run, views: Sequence[View]) -> list[Picture]:
@@ -102,7 +104,7 @@ def _page(run: Run, view: View) -> Picture:
     extras = Extras({"said": said, **scores}, image, texts=texts)
     title = f"{PurePosixPath(view.picture.name).name} → {seen.verdict.ranked[0][0]}"
     page = Picture.of(seen.lens, title, patches, note=note, extras=extras)
-    return replace(page, layers=[*layers, *page.layers], notes=[*page.notes, HOW])
+    return replace(page, layers=[*layers, *page.layers], notes=[*page.notes, HOW, *([seen.lost] if seen.lost else [])])
 
 
 def _scores(run: Run, seen: Seen) -> dict[str, str]:
@@ -140,7 +142,11 @@ def _seen(run: Run, view: View) -> Seen:
         (gradient,) = torch.autograd.grad(scores[0, number], features, retain_graph=True)
         maps.append((gradient * features)[0].sum(0).detach().clamp(min=0))
     model.train(was_training)
-    return Seen(view, verdict, lens, numbers, _shares(torch.stack(maps)), _rolled(lens, features))
+    shares = _shares(torch.stack(maps))
+    try:
+        return Seen(view, verdict, lens, numbers, shares, _rolled(lens, features))
+    except InputError as error:  # not every mechanism has weights that are shares
+        return Seen(view, verdict, lens, numbers, shares, None, f"No rollout: {error.message}")
 
 
 def _scored(model: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,7 +160,10 @@ def _shares(maps: Tensor) -> Tensor:
 
 
 def _rolled(lens: Lens, features: Tensor) -> Tensor | None:
-    """What reaches the vector that is classified from each place; layers between the places of the last map only."""
+    """What reaches the vector that is classified from each place; layers between the places of the last map only.
+
+    Raises InputError where their weights are no shares, or were not kept.
+    """
     rows, columns = features.shape[2:]
     places = rows * columns
     inner = [lens[name] for name in lens.layers if lens[name].shape[2:] == (places, places)]
