@@ -105,6 +105,9 @@ def _of_yaml(text: str, path: Path) -> list[str]:
 
     try:
         content: Any = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise InputError(f"this must be YAML: {error.problem}.", file=path, line=line) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"this must be YAML: {str(error).splitlines()[0]}.", file=path) from None
     names = content.get("names") if isinstance(content, dict) else None
