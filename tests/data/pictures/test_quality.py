@@ -1,12 +1,13 @@
 """Checks within the parts of a set of pictures, and between them."""
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from regard.data.files import Files
-from regard.data.pictures import check_pictures, describe_pictures, find_pictures, read_pictures
+from regard.data.pictures import Picture, check_pictures, describe_pictures, find_pictures, read_pictures
 from tests.data.pictures.examples import classes, content, encoded, tree
 
 
@@ -30,8 +31,33 @@ def test_good_parts_have_no_findings(tmp_path):
 
 def test_a_picture_in_two_classes_is_told_with_both_paths(tmp_path):
     (finding,) = checked(tmp_path, train=GOOD | {"tulip/same.bmp": content(0, "BMP")})
-    assert finding.startswith("warning: /train: the same picture is in more than one class: ")
-    assert finding.endswith(" rose/0.png (rose) and tulip/same.bmp (tulip). Keep it in one.")
+    assert finding == (
+        "error: /train: the same picture is in more than one class: rose/0.png (rose) and tulip/same.bmp (tulip). "
+        "Keep it in one."
+    )
+
+
+@pytest.mark.parametrize(("others", "level"), [(1998, "error"), (1999, "warning")])
+def test_few_of_many_pictures_in_two_classes_do_not_stop_training(others, level):
+    twice = [Picture(None, f"{label}/0.png", label, digest="0") for label in ("rose", "tulip")]
+    single = [Picture(None, f"rose/{number}.png", "rose", digest=str(number)) for number in range(1, 1 + others)]
+    found = check_pictures(Files(dev=Path("dev")), {"dev": twice + single})
+    assert [str(one) for one in found] == [
+        f"{level}: dev: the same picture is in more than one class: rose/0.png (rose) and tulip/0.png (tulip). Keep it in one."
+    ]
+
+
+def test_a_picture_of_another_class_in_train_is_a_contradiction(tmp_path):
+    dev = {"tulip/a.png": content(0), "rose/b.png": content(1), "rose/c.png": content(50)}
+    findings = checked(tmp_path, train=GOOD, dev=dev)
+    assert findings == [
+        "error: /dev: the same picture has another class in train: tulip/a.png (tulip) here, rose/0.png (rose) there. "
+        "Mend the wrong one, or take both out.",
+        "warning: /dev: 2 of 3 pictures (66.7 %) are also in train, such as rose/b.png (as rose/1.png). "
+        "Take them out of one of the two, else the score promises too much.",
+    ]
+    train = GOOD | {"tulip/same.png": content(0)}
+    assert not [one for one in checked(tmp_path / "known", train=train, dev=dev) if "another class" in one]
 
 
 def test_a_picture_that_comes_again_is_counted(tmp_path):
@@ -54,9 +80,9 @@ def test_one_class_alone_is_nothing_to_tell_apart(tmp_path):
 
 
 def test_a_picture_that_train_has_too_is_told(tmp_path):
-    findings = checked(tmp_path, train=GOOD, dev=classes({"rose": 3}, 4), test=classes({"rose": 1}, 99))
+    findings = checked(tmp_path, train=GOOD, dev=classes({"rose": 3}, 3), test=classes({"rose": 1}, 99))
     assert findings == [
-        "warning: /dev: 3 of 3 pictures (100.0 %) are also in train, such as rose/0.png (as rose/4.png). "
+        "warning: /dev: 3 of 3 pictures (100.0 %) are also in train, such as rose/0.png (as rose/3.png). "
         "Take them out of one of the two, else the score promises too much."
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from regard.data.files import Files
 from regard.data.findings import Finding, counted, share_of
@@ -15,7 +15,10 @@ from regard.data.typos import near_duplicates
 
 MAX_RATIO = 20
 """Of the largest class to the smallest."""
+FEW = 1_000
+"""One of so many pictures in two classes, or more of them, stops training; a large set has some that are never found."""
 Parts = dict[str, list[Picture]]
+ByClass = dict[str, dict[str | None, Picture]]
 
 
 def describe_pictures(examples: Sequence[Picture]) -> dict[str, Any]:
@@ -26,13 +29,15 @@ def describe_pictures(examples: Sequence[Picture]) -> dict[str, Any]:
 
 
 def check_pictures(files: Files, parts: Parts) -> list[Finding]:
-    """Errors of classes that training lacks; warnings of all else, a handful of a kind at most."""
+    """Errors of classes that training lacks and of many pictures in two classes; warnings of all else, a handful of a kind."""
     findings = []
+    known = _by_class(parts.get("train", []))
     for split, path in files.items():
         findings += [*first_few(_in_two_classes(parts[split], path)), *_repeated(parts[split], path)]
         if split != "train" and files.train:
             findings += first_few(unseen_classes(parts["train"], parts[split]))
-            findings += _leaked(parts["train"], parts[split], (files.train, path))
+            findings += first_few(_contradicted(known, parts[split], (files.train, path)))
+            findings += _leaked(known, parts[split], (files.train, path))
     if files.train:
         findings += [*_rare_and_slips(parts["train"], files.train), *_uneven(parts["train"], files.train)]
         if len(classes := _classes(parts["train"])) == 1:
@@ -46,26 +51,28 @@ def _classes(pictures: Sequence[Picture]) -> Counter[str]:
     return Counter(one.label for one in pictures if one.label is not None)
 
 
-def _first(pictures: Sequence[Picture]) -> dict[str, Picture]:
-    """Of each digest."""
-    first: dict[str, Picture] = {}
+def _by_class(pictures: Sequence[Picture]) -> ByClass:
+    """The first picture of each class, of each digest."""
+    first: ByClass = defaultdict(dict)
     for one in pictures:
-        first.setdefault(one.digest, one)
-    return first
+        first[one.digest].setdefault(one.label, one)
+    return dict(first)
 
 
 def _in_two_classes(pictures: Sequence[Picture], path: Path) -> list[Finding]:
-    classes: dict[str, dict[str | None, Picture]] = defaultdict(dict)
-    for one in pictures:
-        classes[one.digest].setdefault(one.label, one)
+    twice = {digest: classes for digest, classes in _by_class(pictures).items() if len(classes) > 1}
+    level = _level(sum(one.digest in twice for one in pictures), len(pictures))
     message = "the same picture is in more than one class: {}. Keep it in one."
-    return [
-        Finding(
-            "warning", path, None, message.format(" and ".join(f"{_place(one)} ({label})" for label, one in places.items()))
-        )
-        for places in classes.values()
-        if len(places) > 1
-    ]
+    return [Finding(level, path, None, message.format(_told(classes))) for classes in twice.values()]
+
+
+def _told(classes: Mapping[str | None, Picture]) -> str:
+    return " and ".join(f"{_place(one)} ({label})" for label, one in classes.items())
+
+
+def _level(number: int, total: int) -> Literal["error", "warning"]:
+    """Of pictures that are in two classes."""
+    return "error" if number * FEW >= total else "warning"
 
 
 def _repeated(pictures: Sequence[Picture], path: Path) -> list[Finding]:
@@ -79,9 +86,18 @@ def _repeated(pictures: Sequence[Picture], path: Path) -> list[Finding]:
     return [Finding("warning", path, None, f"{what}, such as {_named(*pairs[0])}. Keep one of each.")]
 
 
-def _leaked(train: Sequence[Picture], pictures: Sequence[Picture], paths: tuple[Path, Path]) -> list[Finding]:
-    known = _first(train)
-    pairs = [(one, known[one.digest]) for one in pictures if one.digest in known]
+def _contradicted(known: ByClass, pictures: Sequence[Picture], paths: tuple[Path, Path]) -> list[Finding]:
+    wrong = [one for one in pictures if one.digest in known and one.label not in known[one.digest]]
+    level = _level(len(wrong), len(pictures))
+    message = "the same picture has another class in {}: {} ({}) here, {} there. Mend the wrong one, or take both out."
+    return [
+        Finding(level, paths[1], one.line, message.format(paths[0].name, _place(one), one.label, _told(known[one.digest])))
+        for one in wrong
+    ]
+
+
+def _leaked(known: ByClass, pictures: Sequence[Picture], paths: tuple[Path, Path]) -> list[Finding]:
+    pairs = [(one, next(iter(known[one.digest].values()))) for one in pictures if one.digest in known]
     if not pairs:
         return []
     what = f"{_share(len(pairs), pictures)} also in {paths[0].name}, such as {_named(*pairs[0])}"
