@@ -164,6 +164,18 @@ def test_parquet_in_numbered_parts_is_one_table(tmp_path):
         read_pictures(first)
 
 
+def test_parquet_with_labels_that_are_no_utf8_is_told_with_the_row(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="parquet needs the optional library pyarrow")
+    labels = pyarrow.Array.from_buffers(
+        pyarrow.string(),
+        3,
+        [None, pyarrow.py_buffer(np.array([0, 4, 8, 12], np.int32)), pyarrow.py_buffer(b"rosefl\xf6rerose")],
+    )
+    path = parquet(tmp_path / "a.parquet", {"image": [content(value) for value in range(3)], "label": labels})
+    with pytest.raises(InputError, match=r"a\.parquet:2: the text must be UTF-8, got byte 0xf6\."):
+        read_pictures(path)
+
+
 def test_parquet_that_cannot_be_used_is_told(tmp_path, monkeypatch):
     path = parquet(tmp_path / "a.parquet", {"image": [content(1)], "size": [1]})
     with pytest.raises(InputError, match=r"a\.parquet: a column must hold classes, named one of label, .*; got image, size\."):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -93,11 +94,21 @@ def _labels(path: Path) -> Iterator[str]:
 
 def _column(path: Path, known: tuple[str, ...], what: str) -> Iterator[Any]:
     """The values of one column, of all parts."""
+    rows = count(1)
     for part in _parts(path):
         with _opened(part) as file:
             name = _name(file.schema_arrow, known, what, part)
             for batch in file.iter_batches(_NUM_ROWS, columns=[name]):
-                yield from batch.column(0).to_pylist()
+                yield from (_plain(value, path, next(rows)) for value in batch.column(0))
+
+
+def _plain(value: Any, path: Path, row: int) -> Any:
+    """Of pyarrow, which checks no text before it is asked for."""
+    try:
+        return value.as_py()
+    except UnicodeDecodeError as error:
+        message = f"the text must be UTF-8, got byte 0x{error.object[error.start]:02x}. Write it anew, in UTF-8."
+        raise InputError(message, file=path, line=row) from None
 
 
 def _parts(path: Path) -> list[Path]:
