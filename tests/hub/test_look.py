@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from regard.cli import main
-from regard.hub.models import is_model
+from regard.hub.inputs import made
+from regard.hub.models import is_model, load
 from regard.lens.classifiers import probabilities
 from regard.lens.record import Lens
+from tests.data.pictures.examples import bomb
 
 transformers = pytest.importorskip("transformers", reason="regard look on a hub model needs transformers: pip install '.[hub]'")
 WORDS = [
@@ -219,8 +221,41 @@ def test_pictures_and_texts_go_to_their_own_models(encoder, seer, capsys, tmp_pa
         "reads text, and this is an image",
         looked(capsys, tmp_path, encoder, "--input", str(tmp_path / "broken.png"))[1]["error"],
     )
-    assert "it must be an image: .png" in looked(capsys, tmp_path, seer, "--input", str(tmp_path / "broken.png"))[1]["error"]
-    assert "it must be an image: .png" in looked(capsys, tmp_path, seer, "--input", "a text")[1]["error"]
+    error = looked(capsys, tmp_path, seer, "--input", "a text")[1]["error"]
+    assert "reads images, and this is text. Name a file: .png, .jpg" in error
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"no picture", "a picture must be PNG, JPEG, WebP, GIF, BMP, TIFF or PPM, got a file that begins with b'no picture'"),
+        (b"", "a picture must hold something, got 0 bytes"),
+        (bomb(60_000, 60_000), "a picture must have at most 100,000,000 pixels, got 60,000 x 60,000 = 3,600,000,000"),
+    ],
+)
+def test_a_broken_picture_is_told_by_its_path(seer, capsys, tmp_path, content, text):
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    code, result, _ = looked(capsys, tmp_path, seer, "--input", str(path))
+    assert code == 2
+    assert f"{path}: {text}" in result["error"]
+
+
+def test_a_picture_is_seen_upright_and_on_white(seer, tmp_path):
+    from PIL import Image
+
+    corner = Image.new("RGBA", (32, 16), (0, 0, 0, 0))
+    corner.paste((250, 0, 0, 255), (0, 0, 8, 8))
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    corner.save(tmp_path / "a.png")
+    white = Image.new("RGBA", corner.size, "white")
+    white.alpha_composite(corner)
+    white.convert("RGB").rotate(180).save(tmp_path / "b.tif", exif=turned)
+    model = load(seer)
+    seen = [made(model, tmp_path / name).arguments["pixel_values"] for name in ("a.png", "b.tif")]
+    assert torch.equal(*seen)
+    assert seen[0][0, :, -1, -1].tolist() == [1, 1, 1]
 
 
 def test_what_is_no_model_is_told(capsys, tmp_path, monkeypatch):

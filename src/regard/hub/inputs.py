@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from regard.data.pictures import input_pictures, pixels
+from regard.data.pictures.trees import PICTURES
 from regard.errors import InputError
 from regard.hub.models import HubModel
 from regard.viewer.picture import Image
-
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def inputs_of(source: str, *, is_by_line: bool) -> list[str | Path]:
     from regard.data.stream import is_file
 
     path = Path(source)
-    if source != "-" and path.suffix.lower() in IMAGES:
+    if source != "-" and path.suffix.lower() in PICTURES:
         return [existing(source)]
     if source == "-":
         lines = split_lines(sys.stdin.buffer.read(), "standard input")
@@ -94,13 +94,13 @@ def _target(model: HubModel, arguments: dict[str, Tensor], target: str | None) -
 def _of_image(model: HubModel, given: str | Path) -> Input:
     from io import BytesIO
 
+    import numpy as np
     from PIL import Image as Pillow
-    from PIL import UnidentifiedImageError
 
-    try:
-        picture = Pillow.open(given).convert("RGB")
-    except (OSError, UnidentifiedImageError) as fault:
-        raise InputError(f"it must be an image: {', '.join(IMAGES)}; {fault}.", file=str(given)) from fault
+    if not isinstance(given, Path):
+        raise InputError(f"{model.name} reads images, and this is text. Name a file: {', '.join(PICTURES)}.")
+    values = pixels(next(input_pictures(str(given))))
+    picture = Pillow.fromarray(np.broadcast_to(values, (*values.shape[:2], 3)))
     arguments = dict(model.processor(picture, return_tensors="pt"))
     height, width = arguments["pixel_values"].shape[-2:]
     patch = model.config.patch_size
@@ -110,7 +110,7 @@ def _of_image(model: HubModel, given: str | Path) -> Input:
     seen = BytesIO()
     picture.resize((width, height)).save(seen, format="JPEG", quality=85)
     names = [f"[{i}]" if i else "[CLS]" for i in range(leading)] + [f"{r},{c}" for r in range(rows) for c in range(columns)]
-    return Input(Path(given).name, arguments, names, image=Image(seen.getvalue(), rows, columns, leading))
+    return Input(given.name, arguments, names, image=Image(seen.getvalue(), rows, columns, leading))
 
 
 def _leading(model: HubModel, arguments: dict[str, Tensor], num_patches: int) -> int:

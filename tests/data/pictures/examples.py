@@ -1,8 +1,10 @@
 """Small pictures, and folders and archives of them."""
 
 import io
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,14 @@ def content(value, kind="PNG"):
 def noise(height, width, channels=3):
     """Red, green and blue, none like another."""
     return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def bomb(width, height):
+    """A PNG of which only the header tells its size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    packed = zlib.compress(b"\0" * 99)
+    return start + struct.pack(">I", len(packed)) + b"IDAT" + packed + struct.pack(">I", zlib.crc32(b"IDAT" + packed))
 
 
 def tree(folder: Path, files: dict[str, bytes]) -> Path:

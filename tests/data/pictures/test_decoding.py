@@ -1,9 +1,7 @@
 """What pixels a content has, and what is said of one that has none."""
 
 import re
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from PIL import Image
 
 from regard.data.pictures.decoding import MAX_PIXELS, decode, ending_of
 from regard.errors import InputError
-from tests.data.pictures.examples import content, encoded, noise
+from tests.data.pictures.examples import bomb, content, encoded, noise
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
 
@@ -90,14 +88,6 @@ def test_only_the_first_frame_counts():
     for frame in frames:
         frame.putpalette([*RED, 0, 255, 0])
     assert decode(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "a")[0, 0].tolist() == RED
-
-
-def bomb(width, height):
-    """A PNG of which only the header tells its size."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    packed = zlib.compress(b"\0" * 99)
-    return start + struct.pack(">I", len(packed)) + b"IDAT" + packed + struct.pack(">I", zlib.crc32(b"IDAT" + packed))
 
 
 def test_a_bomb_is_refused_by_its_size_before_it_is_decoded():
