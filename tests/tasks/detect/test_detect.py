@@ -101,6 +101,13 @@ def test_a_loaded_run_finds_what_the_trained_one_found(trained, data, capsys):
     assert again["map_percent"] == pytest.approx(result["map_percent"], abs=0.2)
 
 
+def test_a_picture_that_cannot_be_looked_at_is_named(trained, data, tmp_path, capsys):
+    path = tmp_path / "broken.png"
+    path.write_bytes((data / "test0.png").read_bytes()[:200])
+    assert main(["look", str(trained[0]), "--input", str(path), "--out", str(tmp_path / "page.html")]) == 2
+    assert f"{path}: the picture is damaged or cut off" in capsys.readouterr().err
+
+
 def test_perfect_boxes_score_everything(data):
     run, examples = run_of(data)
     views = run.task.cut(run.encoder, examples, is_training=False)

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regard.errors import InputError
 from regard.lens.measure import measure_matrix
 from regard.metrics.boxes import found_and_missed
 from regard.tasks.detect.detection import Detections
@@ -34,7 +35,9 @@ HOW = (
 
 
 def pages(run: Run, views: Sequence[SceneView]) -> list[Picture]:
-    """A page each; of pictures that could be read."""
+    """A page each; of pictures that could be read. Raises InputError where there is none."""
+    if views and all(view.error for view in views):
+        raise InputError(views[0].error, file=views[0].picture.name)
     return [_page(run, view) for view in views if not view.error]
 
 
