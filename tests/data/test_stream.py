@@ -8,7 +8,7 @@ import pytest
 
 from regard.data import stream
 from regard.data.files import read_lines
-from regard.data.stream import Chunk, Lines, chunks, is_file, open_lines
+from regard.data.stream import Chunk, Lines, chunks, is_file, open_lines, single_lines
 from regard.errors import InputError
 
 TEXT = "\ufeffAda\r\nmét\u2028Bob\n\nlast"
@@ -114,6 +114,12 @@ def test_an_array_stays_whole():
 def test_blank_lines_alone_are_no_chunk():
     assert list(chunks([])) == list(chunks(["", " "] * 9, 4)) == []
     assert list(chunks(["", "", "", "", "x", "y", "z"], 2)) == [(["x", "y"], 5, True, ()), (["z"], 7, False, ())]
+
+
+def test_runs_of_single_lines_begin_with_one():
+    found = list(single_lines(map(str, range(20)), 8))
+    assert [(chunk.first, len(chunk.lines)) for chunk in found] == [(1, 1), (2, 2), (4, 4), (8, 8), (16, 5)]
+    assert [line for chunk in found for line in chunk.lines] == [*map(str, range(20))]
 
 
 def test_a_chunk_is_given_before_the_next_is_read():

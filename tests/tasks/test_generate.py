@@ -1,5 +1,6 @@
 """Language generation, from files to windows and from prompts to texts."""
 
+import io
 import json
 import math
 import random
@@ -7,9 +8,11 @@ import random
 import pytest
 import torch
 
+from regard.commands.look import look
 from regard.commands.score import evaluate, predict
 from regard.data.batching import Batches
 from regard.data.corpus import passages_of
+from regard.data.stream import Lines
 from regard.errors import InputError
 from regard.models.options import LanguageOptions, ScoringOptions, TextOptions, WritingOptions
 from regard.tasks.folder import Run, load_run, save_start, save_weights
@@ -17,6 +20,8 @@ from regard.tasks.generate.prompt import Prompt, read_prompts
 from regard.tasks.generate.running import RunningText, Speller
 from regard.tasks.generate.streaming import Gate, stream
 from regard.tasks.generate.task import Generate
+from regard.tasks.prediction import predict_source
+from regard.tasks.source import TextSource
 
 TEXT = "To be, or not to be:\n\nthat is the question – naïve 漢字 😀.\n" * 6
 KINDS = ["characters", "bytes", "words", "bpe", "unigram"]
@@ -189,7 +194,7 @@ CASES = [{"stop": ("e",)}, {"stop": (" t", "\n")}, {"stop": ("zz",), "seed": 4}]
 @pytest.mark.parametrize("sampling", CASES, ids=str)
 def test_what_is_streamed_is_what_is_predicted(tmp_path, kind, sampling):
     run, _ = run_of(tmp_path, tokens=kind, vocabulary=290, sampling={"max_tokens": 25, "temperature": 1.5} | sampling)
-    prompts = [Prompt("to be"), Prompt("", 1), Prompt("that is\n", 2)]
+    prompts = [Prompt("to be"), Prompt("", 2), Prompt("that is\n", 3)]
     predicted = run.predict(prompts)
     streamed = [list(stream(run, prompt)) for prompt in prompts]
     assert ["".join(parts) for parts in streamed] == predicted
@@ -255,27 +260,27 @@ def test_a_document_ends_where_the_model_says_so(tmp_path):
 
 
 def test_prompts_are_lines_or_json_lines():
-    assert read_prompts(["One", "", '{"a": 1', "Two "]) == [Prompt("One", 0), Prompt('{"a": 1', 1), Prompt("Two ", 2)]
-    assert read_prompts(['{"prompt": "a\\nb"}', '{"text": "c"}']) == [Prompt("a\nb", 0), Prompt("c", 1)]
+    assert read_prompts(["One", "", '{"a": 1', "Two "]) == [Prompt("One", 1), Prompt('{"a": 1', 3), Prompt("Two ", 4)]
+    assert read_prompts(['{"prompt": "a\\nb"}', '{"text": "c"}']) == [Prompt("a\nb", 1), Prompt("c", 2)]
     assert read_prompts(['{"prompt": ""}']) == [Prompt("")]
     assert read_prompts([]) == []
     wrong, right = read_prompts(['{"promt": "a"}', '{"prompt": "b"}'])
     assert ('must have a "prompt"' in wrong.error, wrong.line, right.text) == (True, 1, "b")
     assert [one.text for one in read_prompts(["plain", '{"prompt": "b"}', "[1]"])] == ["plain", "b", "[1]"]
     for line, said in (
-        ("{", "must be JSON"),
+        ('{ "prompt": "a', "must be JSON"),
         ("{}", 'must have a "prompt"'),
         ('{"prompt": 3}', "must be text in quotes, got 3"),
     ):
         first, bad, last = read_prompts(['{"prompt": "a"}', line, '{"prompt": "b"}'])
         assert said in bad.error
         assert bad.line == 2
-        assert (first.text, bad.text, last.text, last.number) == ("a", "", "b", 2)
+        assert (first.text, bad.text, last.text, last.place) == ("a", "", "b", 2)
 
 
 def test_an_unknown_character_of_a_prompt_is_told_once(tmp_path, capsys):
     run, _ = run_of(tmp_path, sampling={"max_tokens": 2})
-    run.predict([Prompt("€ and ж"), Prompt("€ and ж", 1)])
+    run.predict([Prompt("€ and ж"), Prompt("€ and ж", 2)])
     said = capsys.readouterr().err
     assert said.startswith("warning: the training text has no characters '€', 'd', 'ж': each is read as unknown.")
     assert said.count("\n") == 1
@@ -283,7 +288,7 @@ def test_an_unknown_character_of_a_prompt_is_told_once(tmp_path, capsys):
 
 def test_a_prompt_longer_than_the_context_is_told(tmp_path, capsys):
     run, _ = run_of(tmp_path, sampling={"max_tokens": 5, "temperature": 0.0})
-    long, short = run.predict([Prompt("to be or not to be"), Prompt("ot to be", 1)])
+    long, short = run.predict([Prompt("to be or not to be"), Prompt("ot to be", 2)])
     assert long == short
     assert capsys.readouterr().err == (
         "warning: a prompt has 18 tokens, more than the context of 8: it is read from its end.\n"
@@ -360,3 +365,29 @@ def test_a_run_is_scored_with_another_stride(folder, capsys):
     assert cut["loss_nats"] != slid["loss_nats"]
     with pytest.raises(InputError, match="stride must be at most the context of 8 tokens, got 9"):
         evaluate([str(folder), "--data", str(text), "--scoring.stride", "9"])
+
+
+def test_each_prompt_is_answered_before_the_next_is_read(folder):
+    run, read = load_run(folder), []
+
+    class Typed(io.BytesIO):
+        def readline(self, limit):
+            line = super().readline(limit)
+            read.append(line.decode().strip())
+            return line
+
+    source = TextSource(run.task, Lines(Typed(b"to be\nnot\nthat is\nso\n"), "standard input"))
+    for number, (examples, records) in enumerate(predict_source(run, source)):
+        assert [one.text for one in examples] == [record["prompt"] for record in records] == read[number:]
+    assert read == ["to be", "not", "that is", "so", ""]
+
+
+def test_a_page_shows_as_many_tokens_as_are_asked_for(folder, capsys):
+    notes = []
+    for count in (2, 7):
+        page = folder / f"{count}.html"
+        look([str(folder), "--input", "to", "--sampling.max_tokens", str(count), "--out", str(page)])
+        run = load_run(folder, chosen={"sampling": WritingOptions(temperature=0.0, max_tokens=count)})
+        notes.append(run.predict([Prompt("to")])[0])
+        assert json.dumps(f"→ {notes[-1]}", ensure_ascii=False)[1:-1] in page.read_text()
+    assert len(notes[1]) > len(notes[0])

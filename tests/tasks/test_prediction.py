@@ -169,7 +169,7 @@ import resource, sys
 from regard.cli import main
 sys.stdout = open("/dev/null", "w")
 for path in sys.argv[2:]:
-    assert main(["predict", sys.argv[1], "--input", path]) == 0
+    assert main(["predict", sys.argv[1], "--input", path, "--json"]) == 0
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from regard.commands.options import parser_of, say
+from regard.commands.options import options_of_run, parser_of, say
 from regard.data.stream import is_file
 from regard.errors import InputError
 
@@ -18,8 +18,12 @@ MOST_SHOWN = 50
 
 
 def look(arguments: list[str]) -> dict[str, Any]:
-    """Write a page that shows where a model looks: a run of ours, or any transformers model of text or images."""
+    """Write a page that shows where a model looks: a run of ours, or any transformers model of text or images.
+
+    Named with a run, --help has its options too.
+    """
     parser = parser_of("look", look)
+    chosen = options_of_run(parser, arguments)
     parser.add_argument("model", type=str, help="a run folder, a transformers folder, or an id of the hub")
     parser.add_argument("--input", type=str, required=True, help="a text, a file (text or image), or - for standard input")
     parser.add_argument("--out", type=str, default="report.html", help="the page to write")
@@ -38,7 +42,8 @@ def look(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--save", type=str | None, default=None, help="folder to keep the statistics in (regard.Lens.load)")
     options = parser.parse_args(arguments)
     if (Path(options.model) / "recipe.yaml").is_file() or not _is_hub_model(options.model):
-        return _look_run(options)
+        made = parser.instantiate(options)
+        return _look_run(options, {name: made[name] for name in chosen})
     return _look_hub(options)
 
 
@@ -59,13 +64,13 @@ HUB_OPTIONS = {
 }
 
 
-def _look_run(options: Namespace) -> dict[str, Any]:
+def _look_run(options: Namespace, chosen: dict[str, Any]) -> dict[str, Any]:
     if given := [name for name, default in HUB_OPTIONS.items() if options[name] != default]:
         raise InputError(f"--{given[0].replace('_', '-')} is for transformers models; {options.model} is a run folder.")
     from regard.tasks.folder import load_run
     from regard.train.run import write_report
 
-    run = load_run(options.model)
+    run = load_run(options.model, chosen=chosen)
     shown = _shown(run, options.input)
     pictures = run.task.explain(run.encoder, run.model, shown)
     if not any(picture.layers for picture in pictures):

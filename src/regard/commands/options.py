@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
@@ -10,6 +12,7 @@ from jsonargparse.typing import restricted_number_type
 
 from regard.catalog import TASKS, load
 from regard.commands.parser import Parser
+from regard.data.stream import is_file
 from regard.errors import InputError
 from regard.listing import LISTS
 
@@ -61,6 +64,22 @@ def add_data(parser: ArgumentParser, task_kind: Any) -> None:
 
 def singly(options: Namespace) -> dict[str, str | None]:
     return {split: options[split] for split in ("train", "dev", "test")}
+
+
+def options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:
+    """Add what a run's task lets a person choose for each prediction, with what the run has as defaults; its fields' names."""
+    words = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("--features.")]
+    folder = next((word for word in words if is_file(Path(word) / "recipe.yaml")), None)
+    if folder is None:
+        return ()
+    from regard.tasks.folder import load_recipe
+
+    task = load_recipe(Path(folder))
+    for name in task.when_predicting:
+        own = getattr(task, name)
+        parser.add_class_arguments(type(own), name)
+        parser.set_defaults({f"{name}.{option}": value for option, value in asdict(own).items()})
+    return task.when_predicting
 
 
 def take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from regard.commands.options import parser_of, say
-from regard.data.stream import is_file
+from regard.commands.options import options_of_run, parser_of, say
 from regard.errors import InputError
 
 DATA = (
@@ -28,7 +26,7 @@ SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte", "bits_
 def evaluate(arguments: list[str]) -> dict[str, Any]:
     """Score a trained run on a file, or on the test file of a folder. Named with a run, --help has its options too."""
     parser = parser_of("evaluate", evaluate)
-    chosen = _options_of_run(parser, arguments)
+    chosen = options_of_run(parser, arguments)
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument("--data", type=str, required=True, help=DATA)
     parser.add_argument(
@@ -63,7 +61,7 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
 def predict(arguments: list[str]) -> dict[str, Any]:
     """Predict: one JSON object a line on standard output. Named with a run, --help has what can be chosen for it too."""
     parser = parser_of("predict", predict)
-    chosen = _options_of_run(parser, arguments)
+    chosen = options_of_run(parser, arguments)
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument(
         "--input",
@@ -86,6 +84,8 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     run = load_run(options.run, chosen={name: made[name] for name in chosen})
     if options.stream:
         return _stream(run, options)
+    if options.align:
+        run.task.align(run, [], [])  # where there are none, that is told before hours of work
     if options.draw:
         writable(Path(options.draw), "--draw must name a folder that can be made and written: {}. Name another.")
     encode, count, num_left_out = json.JSONEncoder(ensure_ascii=False).encode, 0, 0
@@ -124,22 +124,6 @@ def _stream(run: Any, options: Namespace) -> dict[str, Any]:
                     print(text, end="", flush=True)
                 print("\n", flush=True)
     return {"task": run.task.name, "num_predictions": count - num_left_out, "num_left_out": num_left_out}
-
-
-def _options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:
-    """Add what a run's task lets a person choose for each prediction, with what the run has as defaults; its fields' names."""
-    words = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("--features.")]
-    folder = next((word for word in words if is_file(Path(word) / "recipe.yaml")), None)
-    if folder is None:
-        return ()
-    from regard.tasks.folder import load_recipe
-
-    task = load_recipe(Path(folder))
-    for name in task.when_predicting:
-        own = getattr(task, name)
-        parser.add_class_arguments(type(own), name)
-        parser.set_defaults({f"{name}.{option}": value for option, value in asdict(own).items()})
-    return task.when_predicting
 
 
 def score_lines(result: dict[str, Any], metric: str) -> list[str]:

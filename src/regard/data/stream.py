@@ -63,6 +63,11 @@ class Lines:
                 number += is_whole
 
     @property
+    def is_typed(self) -> bool:
+        """Does a person write it at a terminal?"""
+        return self.text.isatty()
+
+    @property
     def share(self) -> float | None:
         """How much of the file has been read; None where nobody knows its length."""
         return self.packed.tell() / self.num_bytes if self.packed is not None and self.num_bytes else None
@@ -227,11 +232,15 @@ def chunks(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
 
 
 def single_lines(lines: Iterable[str], size: int = CHUNK_LINES) -> Iterator[Chunk]:
-    """Runs of at most `size` lines, blank ones too, of a text in which each line is by itself."""
-    rest, first = iter(lines), 1
-    while part := list(islice(rest, size)):
+    """Runs of at most `size` lines, blank ones too, of a text in which each line is by itself.
+
+    Each run is twice as long as the one before: who waits for the first answers has not to wait for many lines.
+    """
+    rest, first, wanted = iter(lines), 1, 1
+    while part := list(islice(rest, wanted)):
         yield Chunk(part, first)
         first += len(part)
+        wanted = min(2 * wanted, size)
 
 
 def _chunk(lines: list[str], first: int, *, is_cut: bool = False) -> Iterator[Chunk]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from regard.data.stream import Chunk, Lines, chunks, open_lines, single_lines
+from regard.data.stream import CHUNK_LINES, Chunk, Lines, chunks, open_lines, single_lines
 from regard.errors import InputError
 from regard.tasks.task import Task
 
@@ -55,11 +55,11 @@ class TextSource(Source):
         return self.lines.share
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return read_examples(self.task, self.lines, self.name)
+        return read_examples(self.task, self.lines, self.name, 1 if self.lines.is_typed else self.task.piece)
 
 
-def read_examples(task: Task, lines: Iterable[str], name: str) -> Iterator[list[Any]]:
-    """What a task makes of a text, chunk by chunk; errors have the name and the line that a person knows.
+def read_examples(task: Task, lines: Iterable[str], name: str, size: int = CHUNK_LINES) -> Iterator[list[Any]]:
+    """What a task makes of a text, chunk by chunk, at most `size` lines; errors have the name and the line a person knows.
 
     Before each chunk but the first, the beginning of the text is read again, by which its format is known. The last example
     of a chunk that ends at no blank line is read with the next chunk, where it may go on.
@@ -67,7 +67,7 @@ def read_examples(task: Task, lines: Iterable[str], name: str) -> Iterator[list[
     head: list[str] = []
     left: list[str] = []
     held: list[Any] = []
-    for part in single_lines(lines) if task.is_line_by_line else chunks(lines):
+    for part in single_lines(lines, size) if task.is_line_by_line else chunks(lines):
         chunk = part.behind(head, left)
         examples = _read(task, chunk, name)
         if not (head or task.is_line_by_line):

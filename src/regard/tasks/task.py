@@ -104,7 +104,10 @@ class Task(ABC):
     """In which a run can be exported."""
 
     is_line_by_line: ClassVar[bool] = False
-    """Whether line N of an input, blank or not, is its example N."""
+    """Whether each line of an input is an example by itself, whatever stands before it."""
+
+    piece: ClassVar[int] = 4096
+    """Examples that are predicted and given out at once: few where each takes long."""
 
     reads: ClassVar[Literal["text", "pictures"]] = "text"
     """What it predicts on."""

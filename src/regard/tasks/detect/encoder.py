@@ -97,7 +97,7 @@ class SceneEncoder:
             return Detections((), threshold)
         boxes = found.boxes.cpu().float() / self._scale(view).repeat(2)
         rows = zip(found.classes.tolist(), found.scores.tolist(), boxes.tolist(), strict=True)
-        told = (Detection(self.names[kind], sure, *corners, class_number=kind) for kind, sure, corners in rows)
+        told = (Detection(self.names[kind], sure, x0, y0, x1, y1, kind) for kind, sure, (x0, y0, x1, y1) in rows)
         return Detections(tuple(told), threshold)
 
     def _scale(self, view: SceneView) -> Tensor:

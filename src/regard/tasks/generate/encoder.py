@@ -118,7 +118,7 @@ class TextEncoder:
         return {
             "prompt": pad_sequence(rows, batch_first=True, padding_value=PADDING),
             "lengths": torch.tensor([len(row) for row in rows]),
-            "place": torch.tensor([prompt.number for prompt in prompts]),
+            "place": torch.tensor([prompt.place for prompt in prompts]),
         }
 
     def _tell(self, message: str) -> None:

@@ -33,7 +33,7 @@ def _of_prompt(run: Run, prompt: Prompt) -> Picture:
     encoder: Any = run.encoder
     model: Any = run.model.eval()
     begun = encoder.prompt(prompt.text)
-    written = list(model.write(begun, prompt.number))
+    written = list(model.write(begun, prompt.place))
     title = prompt.text if len(prompt.text) <= TITLE else f"…{prompt.text[1 - TITLE :]}"
     return _picture(run, [*begun, *written], title, f"→ {encoder.running.decode(written, prompt.text)}")
 

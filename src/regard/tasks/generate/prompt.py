@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 
 from regard.data.json_values import as_text, first_of, one_object
 from regard.errors import InputError
 
 KEYS = ("prompt", "text")
+_RECORD = re.compile(r'\s*\{\s*"(prompt|text)"\s*:')
 
 
 @dataclass(frozen=True)
@@ -16,28 +18,30 @@ class Prompt:
     """A text that is to be continued."""
 
     text: str
-    number: int = 0
-    """Its place among others: the same text is continued in another way elsewhere."""
-    line: int | None = field(default=None, compare=False)
+    line: int = 1
+    """Of the input: the same text is continued in another way elsewhere."""
     error: str = ""
     """Why it can not be continued."""
+
+    @property
+    def place(self) -> int:
+        """The line, counted from 0."""
+        return self.line - 1
 
 
 def read_prompts(lines: list[str]) -> list[Prompt]:
     """One a line, or an object of JSON with "prompt", which may be empty or have several lines; blank lines are left out.
 
-    Where the first line is such an object, each other one must be; an object without a prompt is none anywhere.
+    An object without a prompt has an `error`, and so has what begins as one with a prompt and is no JSON; all else is a text.
     """
-    given = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    is_json = bool(given) and _is_object(given[0][1])
-    return [_prompt(line, place, number, is_json=is_json) for place, (number, line) in enumerate(given)]
+    return [_prompt(line, number) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _prompt(line: str, place: int, number: int, *, is_json: bool) -> Prompt:
+def _prompt(line: str, number: int) -> Prompt:
     try:
-        return Prompt(_of_record(line) if is_json or _is_object(line) else line, place, number)
+        return Prompt(_of_record(line) if _RECORD.match(line) or _is_object(line) else line, number)
     except InputError as error:
-        return Prompt("", place, number, error.message)
+        return Prompt("", number, error.message)
 
 
 def _is_object(line: str) -> bool:

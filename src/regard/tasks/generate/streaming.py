@@ -16,7 +16,7 @@ def stream(run: Run, prompt: Prompt) -> Iterator[str]:
     model: Any = run.model.eval()
     task: Any = run.task
     speller, gate = Speller(encoder.running, prompt.text), Gate(task.sampling.stop)
-    for token in model.write(encoder.prompt(prompt.text), prompt.number):
+    for token in model.write(encoder.prompt(prompt.text), prompt.place):
         if text := gate.add(speller.add(token)):
             yield text
     if text := gate.add(speller.rest()) + gate.rest():

@@ -38,6 +38,8 @@ class Generate(Task):
     when_reading: ClassVar[tuple[str, ...]] = ("text",)
     when_predicting: ClassVar[tuple[str, ...]] = ("sampling", "scoring")
     is_lenient: ClassVar[bool] = True
+    is_line_by_line: ClassVar[bool] = True
+    piece: ClassVar[int] = 1
 
     training: Training = field(
         default_factory=lambda: Training(batch_size=16, learning_rate=2e-3, weight_decay=0.1, max_gradient_norm=1.0)

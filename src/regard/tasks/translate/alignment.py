@@ -22,6 +22,8 @@ def alignments(run: Run, examples: Sequence[Pair]) -> list[Float[Tensor, "target
     align (Garg et al. 2019, arXiv:1909.02074, section 4.1). Pieces of a source word are added up, rows of a target word
     averaged.
     """
+    if not run.model.looks:
+        raise InputError("the model has no attention to align by: it was trained with --model.mechanism none.")
     return run.answers([_known(example) for example in examples], lambda batch: _aligned(run, batch))
 
 
@@ -47,8 +49,6 @@ def _aligned(run: Run, batch: dict[str, Tensor]) -> list[Tensor]:
 
 def looks(model: Any, batch: dict[str, Tensor]) -> Float[Tensor, "batch target source"]:
     """Weights of each token of known translations over the tokens of their sources, as `alignments` takes them."""
-    if not model.looks:
-        raise InputError("the model has no attention to align by: it was trained with --model.mechanism none.")
     with watch(model, (), layers=model.looks, keep_calls=True) as lens, torch.no_grad():
         model(batch)
     names = lens.layers if model.is_stepwise else [lens.layers[max(0, len(lens.layers) - 2)]]
