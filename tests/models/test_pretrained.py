@@ -38,7 +38,7 @@ def batch_of(*windows_of_each):
         "pieces": pieces,
         "piece_lengths": torch.tensor(list(map(len, windows))),
         "num_windows": torch.tensor(list(map(len, windows_of_each))),
-        "places": torch.tensor([own + [0] * (longest - len(own)) for own in places]),
+        "places": torch.tensor([own + own[:1] * (longest - len(own)) for own in places]),
     }
 
 

@@ -10,10 +10,15 @@ tokenizers = pytest.importorskip("tokenizers", reason="needs tokenizers (regard[
 WORDS = [f"w{number}" for number in range(30)]
 
 
+SELECTOR = "\ufe0f"
+"""What the normaliser leaves nothing of."""
+
+
 def encoder(max_pieces=64):
     """Each wN is one piece, and xN two."""
     vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "x", *WORDS, "##1"])}
     made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=False)
     made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     made.post_processor = tokenizers.processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
@@ -46,6 +51,32 @@ def test_each_word_of_a_long_sentence_is_read_once_and_as_itself(length):
     starts = batch["pieces"][torch.arange(len(batch["pieces"])), 0]
     ends = batch["pieces"][torch.arange(len(batch["pieces"])), batch["piece_lengths"] - 1]
     assert (set(starts.tolist()), set(ends.tolist())) == ({number["[CLS]"]}, {number["[SEP]"]})
+
+
+@pytest.mark.parametrize("max_pieces", [64, 8])
+def test_a_word_without_pieces_is_read_as_an_unknown_one(max_pieces):
+    pieces, number = encoder(max_pieces)
+    batch = pieces.collate([WORDS[:9], ["w1", SELECTOR, *WORDS[:9], SELECTOR], [SELECTOR]])
+    known = [number[word] for word in WORDS[:9]]
+    assert read_words(batch)[1].tolist() == [number["w1"], number["[UNK]"], *known, number["[UNK]"]]
+    assert read_words(batch)[2, 0] == number["[UNK]"]
+
+
+@pytest.mark.parametrize("unknown", ["[UNK]", ""])
+def test_no_word_is_read_in_another_sentence(unknown):
+    pieces, _ = encoder(max_pieces=8)
+    pieces.unknown = unknown
+    sentences = [WORDS[:9], ["w1", SELECTOR], [SELECTOR], ["w1"], WORDS[:12]]
+    for order in (sentences, sentences[::-1]):
+        batch = pieces.collate(order)
+        windows = torch.arange(len(order)).repeat_interleave(batch["num_windows"])
+        owners = windows[batch["places"] // batch["pieces"].shape[1]]
+        assert owners.tolist() == [[number] * batch["places"].shape[1] for number in range(len(order))]
+
+
+def test_the_unknown_piece_of_a_unigram_model_is_known_by_its_number():
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram([("▁", -1.0), ("<unk>", 0.0), ("a", -1.0)], unk_id=1))
+    assert PieceEncoder(made.to_str(), {}, 8).unknown == "<unk>"
 
 
 def test_words_within_a_long_sentence_have_neighbours_on_both_sides():

@@ -163,7 +163,7 @@ def _windows_of(batch: Batch, sentences: Int[Tensor, " rows"]) -> tuple[Int[Tens
     owner = torch.searchsorted(ends, row, right=True)
     windows = first[sentences][owner] + row - begins[owner]
     moved = (begins - first[sentences]) * batch["pieces"].shape[1]
-    return windows, (batch["places"][sentences] + moved[:, None]).clamp(min=0)  # padding has no place
+    return windows, batch["places"][sentences] + moved[:, None]
 
 
 def layers_of(encoder: nn.Module) -> list[nn.Module]:

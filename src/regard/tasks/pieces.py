@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +73,7 @@ class PieceEncoder:
         places = torch.zeros(len(sentences), longest, dtype=torch.long)
         row = 0
         for number, group in enumerate(windows):
+            places[number] = row * width  # of padding, and of a word that has no piece: the sentence's own beginning
             for window in group:
                 pieces[row, : len(window.ids)] = torch.tensor(window.ids)
                 for word, start in window.starts.items():
@@ -83,8 +86,24 @@ class PieceEncoder:
             "places": places,
         }
 
+    @cached_property
+    def unknown(self) -> str:
+        """The piece of what it does not know; empty where it has none."""
+        model = json.loads(self.tokenizer.to_str())["model"]
+        if model.get("unk_id") is not None:
+            return model["vocab"][model["unk_id"]][0]
+        return model.get("unk_token") or ""
+
     def _encode(self, sentences: Sequence[Sequence[str]]) -> list[Any]:
-        return self.tokenizer.encode_batch([list(words) for words in sentences], is_pretokenized=True)
+        """Where a tokenizer makes nothing of a word, such as a variation selector alone, it is read as an unknown one."""
+        given = [list(words) for words in sentences]
+        encodings = self.tokenizer.encode_batch(given, is_pretokenized=True)
+        for number, words in enumerate(given):
+            missing = set(range(len(words))).difference(encodings[number].word_ids)
+            if missing and self.unknown:
+                told = [self.unknown if place in missing else word for place, word in enumerate(words)]
+                encodings[number] = self.tokenizer.encode(told, is_pretokenized=True)
+        return encodings
 
     def _windows(self, encoding: Any) -> list[Window]:
         """One window where the sentence fits; else windows that overlap by half, each word read where it has most around it."""
