@@ -267,6 +267,44 @@ def test_without_labels_any_text_can_be_read():
     assert parse({"text": "Amsterdam", "entities": [[0, 9, 7]]}, labelled=False)[0][0].tokens == ("Amsterdam",)
 
 
+def tokens_of(text: str) -> list[str]:
+    return [" ".join(sentence.tokens) for sentence in parse(text, labelled=False)[0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada\nLovelace\nmet\n\nIn\nLondon\n",
+        "-DOCSTART-\n\n# sent_id = 1\nAda\nLovelace\nmet\n\nIn\nLondon",
+        "Ada\tNNP\nLovelace\tNNP\nmet\tVBD\n\nIn\tIN\nLondon\tNNP",
+        "Ada \nLovelace\nmet \n \n\nIn\nLondon",
+    ],
+)
+def test_without_labels_columns_need_no_tags(text):
+    assert tokens_of(text) == ["Ada Lovelace met", "In London"]
+    assert parse(text, labelled=False)[0][1].line == text[: text.index("In")].count("\n") + 1
+
+
+def test_columns_of_a_script_without_spaces():
+    assert tokens_of("我\n爱\n北京\n\n谢谢\n你") == ["我 爱 北京", "谢谢 你"]
+    assert tokens_of("我爱北京天安门。\n谢谢\n\n你好\n再见")[0] == "我 爱 北 京 天 安 门 。"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada\nLovelace\nmet",  # no blank line
+        "Ada\n\nLovelace\n\nmet",  # never several in a row
+        "Yes\nNo\n\nYes",  # as often as not
+        "Hamlet\nAct\n\nWho is there?\nNay",
+        "Ada\tNNP\nmet\n\nIn\nLondon",  # not the same columns
+        "Ada Lovelace\t1815\nmet\t1833\n\nIn\t1\nLondon\t2",
+    ],
+)
+def test_without_labels_what_may_be_text_is_text(text):
+    assert len(tokens_of(text)) == sum(bool(line.strip()) for line in text.split("\n"))
+
+
 @pytest.mark.parametrize("text", ["[Applause] Thank you", "{laughs} Ada", "[[File:x]] y", "[ 1 ] Ada said", "[", "{ Ada"])
 def test_without_labels_a_text_may_begin_with_a_bracket(text):
     (sentence, *_), findings = parse(f"{text} , Ada .", labelled=False)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from regard.data.words import sentence_from_text, sentences_of, words_of
+from regard.data.words import may_be_word, sentence_from_text, sentences_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,8 @@ def test_a_text_becomes_a_sentence_with_places():
     sentence = sentence_from_text("Ada left.", 7)
     assert (sentence.tokens, sentence.tags, sentence.line) == (("Ada", "left", "."), None, 7)
     assert (sentence.text, sentence.offsets) == ("Ada left.", ((0, 3), (4, 8), (8, 9)))
+
+
+def test_what_may_be_a_word():
+    assert all(map(may_be_word, ("Ada", "don't", "http://a.b/c", " St. ", "北京", "......")))
+    assert not any(map(may_be_word, ("", " ", "Ada left", "我爱北京天安门")))

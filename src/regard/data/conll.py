@@ -48,7 +48,7 @@ def from_rows(blocks: list[list[Row]], path: Path) -> tuple[list[Sentence], list
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
     """Whether a known tag is in the last column of the first row; of the first two without tabs, as text may end in one."""
-    first = list(islice((line.strip() for line in lines if line.strip() and not _is_passed_over(line)), 2))
+    first = list(islice((line.strip() for line in lines if line.strip() and not is_passed_over(line)), 2))
     if first and "\t" in first[0]:
         return _ends_in_tag(first[0].split("\t"))
     return len(first) == 2 and all(_ends_in_tag(row.split()) for row in first)
@@ -58,7 +58,7 @@ def _ends_in_tag(row: list[str]) -> bool:
     return len(row) in COLUMNS and _TAG.fullmatch(row[-1]) is not None
 
 
-def _is_passed_over(line: str) -> bool:
+def is_passed_over(line: str) -> bool:
     """A comment or the mark of a document."""
     return line.startswith("-DOCSTART-") or _COMMENT.match(line) is not None
 
@@ -96,7 +96,7 @@ def _blocks(lines: Sequence[str], path: Path, findings: list[Finding]) -> Iterat
                 yield block
             block = []
             continue
-        if _is_passed_over(line):
+        if is_passed_over(line):
             continue
         if not width:
             separator = "\t" if "\t" in line else None

@@ -14,6 +14,9 @@ Piece = tuple[str, int, int]
 
 # Han, kana, Thai, Lao, Burmese, Khmer: no white space between words, so each letter is one.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
+_MOST_UNSPACED = 4
+"""Of such letters, more are hardly one word."""
 _JOINERS = r"\u200c\u200d\U0001f3fb-\U0001f3ff"
 _URL = r"(?:https?://|www\.)[^\s<>\"]*[^\s<>\"'’”».,;:!?…()\[\]{}]"
 _EMAIL = r"\w[\w.+-]{0,63}@\w[\w-]{0,63}(?:\.\w[\w-]{0,63})+"
@@ -35,6 +38,11 @@ def words_of(text: str) -> list[Piece]:
     that puts no white space between words.
     """
     return [(match[0], *match.span()) for match in _words().finditer(text)]
+
+
+def may_be_word(text: str) -> bool:
+    """Whether it could be a word of text that somebody else cut: no white space, and few letters of scripts that have none."""
+    return len(text.split()) == 1 and len(_UNSPACED_LETTER.findall(text)) <= _MOST_UNSPACED
 
 
 def sentences_of(text: str) -> list[Piece]:

@@ -39,7 +39,8 @@ _READERS = (conllu, jsonl, columns)
 def read_entities(path: Path, *, labelled: bool = True) -> tuple[list[Sentence], list[Finding]]:
     """The sentences of a file that could be read, and what is wrong with the rest. The content tells the format.
 
-    Unless `labelled`, labels are neither needed nor read, and lines of no format are raw text, each cut into words.
+    Unless `labelled`, labels are neither needed nor read, and lines of no format are words in columns where no text looks so,
+    else raw text, each cut into words.
     """
     return parse_entities(read_lines(path), path, labelled=labelled)
 
@@ -47,6 +48,8 @@ def read_entities(path: Path, *, labelled: bool = True) -> tuple[list[Sentence],
 def parse_entities(lines: Sequence[str], path: Path, *, labelled: bool = True) -> tuple[list[Sentence], list[Finding]]:
     """The same for lines at hand; `path` is what findings call them."""
     reader = next((module for module in _READERS if module.is_format(lines)), _meant(lines) if labelled else None)
+    if reader is None and columns.is_unlabelled(lines):
+        return columns.parse_unlabelled(lines), []
     if reader is None:
         return [sentence_from_text(line, number) for number, line in enumerate(lines, 1) if line.strip()], []
     sentences, findings = reader.parse(lines, path, labelled)
