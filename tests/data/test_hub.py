@@ -70,9 +70,33 @@ def test_tags_that_are_text_stay_and_numbers_without_names_are_told(datasets, tm
     files = files_from_hub(saved(datasets, tmp_path / "text", rows, None), tmp_path / "cache")
     assert read_entities(files.dev)[0][0].tags == ("B-PER", "I-PER")
     rows = ROWS | {"ner_tags": [[-1, 2], [0, 3]]}
-    files = files_from_hub(saved(datasets, tmp_path / "hidden", rows), tmp_path / "cache")
-    (finding,) = read_entities(files.dev)[1]
-    assert "tags must be names such as B-PER, got the number -1" in str(finding)
+    folder = saved(datasets, tmp_path / "hidden", rows)
+    with pytest.raises(InputError, match=r"hidden', split train, row 1, cannot be read: tags must be .* got the number -1\."):
+        files_from_hub(folder, tmp_path / "cache")
+    assert [one.name[:5] for one in (tmp_path / "cache").iterdir()] == ["text-"]
+
+
+def test_tags_may_be_types_alone(datasets, tmp_path):
+    rows = {"tokens": [["Ada", "Lovelace", "in", "London"]], "ner_tags": [[1, 1, 0, 2]]}
+    files = files_from_hub(saved(datasets, tmp_path / "set", rows, ["O", "person", "place-city"]), tmp_path / "cache")
+    (sentence,), findings = read_entities(files.train)
+    assert sentence.spans == [("person", 0, 2), ("place-city", 3, 4)]
+    assert not findings
+
+
+@pytest.mark.parametrize("kind", ["Sequence", "List"])
+def test_entities_may_be_lists_of_starts_and_ends_and_classes(datasets, tmp_path, kind):
+    integer, label = datasets.Value("int64"), datasets.ClassLabel(names=["PER", "LOC"])
+    spans = getattr(datasets, kind)({"start": integer, "end": integer, "label": label})
+    entities = [{"start": 0, "end": 3, "label": "PER"}, {"start": 7, "end": 13, "label": "LOC"}]
+    given = entities if kind == "List" else {name: [one[name] for one in entities] for name in entities[0]}
+    none = [] if kind == "List" else {name: [] for name in entities[0]}
+    rows = {"text": ["Ada in London", "Nothing"], "entities": [given, none]}
+    features = datasets.Features({"text": datasets.Value("string"), "entities": spans})
+    datasets.Dataset.from_dict(rows, features).save_to_disk(str(tmp_path / "set"))
+    files = files_from_hub(str(tmp_path / "set"), tmp_path / "cache")
+    assert [json.loads(line)["entities"] for line in files.train.read_text().splitlines()] == [entities, []]
+    assert read_entities(files.train)[0][0].spans == [("PER", 0, 1), ("LOC", 2, 3)]
 
 
 def test_entities_of_a_text_are_kept(datasets, tmp_path):

@@ -8,13 +8,16 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from regard.data.conll import tag_problem
+from regard.data.entities.records import read_line
 from regard.data.files import SPLITS
 from regard.data.pictures.hub import picture_column, write_archive
+from regard.data.spans import OUTSIDE
 from regard.data.stream import told
 from regard.errors import InputError
 from regard.places import cache_folder, may_be_hub_id
@@ -94,7 +97,7 @@ def _convert(splits: Mapping[str, Any], id: str, folder: Path) -> None:
         part_folder = Path(mkdtemp(prefix=".part-", dir=folder.parent))
         try:
             for part, split in found.items():
-                _write(splits[split], id, part_folder / part)
+                _write(splits[split], f"the data set {id!r}, split {split}", id, part_folder / part)
             os.rename(part_folder, folder)
         finally:
             shutil.rmtree(part_folder, ignore_errors=True)
@@ -103,37 +106,70 @@ def _convert(splits: Mapping[str, Any], id: str, folder: Path) -> None:
             raise InputError(f"the data set cannot be kept: {error.strerror}.", file=folder) from None
 
 
-def _write(rows: Any, id: str, path: Path) -> None:
-    """To the path with the ending of what the rows become."""
+def _write(rows: Any, where: str, id: str, path: Path) -> None:
+    """To the path with the ending of what the rows become; `where` is what an error calls them."""
     if picture_column(rows.features) and not any(name in rows.features for name in _TOKENS):
         write_archive(rows, id, path.with_suffix(".zip"))
         return
     convert = _converter(rows.features, id)
     with path.with_suffix(".jsonl").open("w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps(convert(row), ensure_ascii=False) + "\n" for row in rows)
+        for number, row in enumerate(rows, 1):
+            stream.write(_checked(json.dumps(convert(row), ensure_ascii=False), number, where) + "\n")
+
+
+def _checked(line: str, number: int, where: str) -> str:
+    """The record, when it can be read: later an error would name a file that nobody wrote."""
+    try:
+        read_line(line, number, labelled=True)
+    except InputError as error:
+        raise InputError(f"{where}, row {number:,}, cannot be read: {error.message}") from None
+    return line
 
 
 def _converter(features: Mapping[str, Any], id: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """From a row to a record that the readers know."""
     tokens, tags, marked = (next((one for one in names if one in features), "") for names in (_TOKENS, _TAGS, _MARKED))
     if tokens and tags:
-        names = _class_names(features[tags])
-        return lambda row: {"tokens": row[tokens], "tags": [_named(tag, names) for tag in row[tags] or ()]}
+        names = _tag_names(features[tags])
+        return lambda row: {"tokens": row[tokens], "tags": [_name(tag, names) for tag in row[tags] or ()]}
     if marked and (tokens or "text" in features):
-        kept = [tokens or "text", marked]
-        return lambda row: {name: row[name] for name in kept}
+        text = tokens or "text"
+        return lambda row: {text: row[text], marked: _as_list(_named(row[marked], features[marked]))}
     raise InputError(
         f"the data set {id!r} must have columns tokens and ner_tags, or text and entities, got {', '.join(features)}. "
         "Convert it to JSON lines of tokens and tags."
     )
 
 
-def _named(tag: Any, names: list[str]) -> Any:
-    """The name of a tag's number; a number without one stays, for the reader to tell."""
-    return names[tag] if isinstance(tag, int) and 0 <= tag < len(names) else tag
+def _tag_names(feature: Any) -> list[str]:
+    """The names of the numbers in a list; classes that are types alone, and O, as tags: words in a row are one entity."""
+    names = list(getattr(_inner(feature), "names", None) or ())
+    are_types = OUTSIDE in names and all(name == OUTSIDE or tag_problem(name) for name in names)
+    return [f"I-{name}" if are_types and name != OUTSIDE else name for name in names]
 
 
-def _class_names(feature: Any) -> list[str]:
-    """The names of the numbers in a list; none where it holds no such numbers."""
-    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-    return list(getattr(inner, "names", None) or ())
+def _named(value: Any, feature: Any) -> Any:
+    """The value with names for the numbers of classes anywhere in it."""
+    if isinstance(value, list):
+        return [_named(one, _inner(feature)) for one in value]
+    if isinstance(value, dict) and isinstance(feature, dict):
+        return {name: _named(one, feature[name]) for name, one in value.items()}
+    return _name(value, getattr(feature, "names", ()))
+
+
+def _name(value: Any, names: Sequence[str]) -> Any:
+    """The name of a class's number; a number without one stays, for the reader to tell."""
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
+
+
+def _inner(feature: Any) -> Any:
+    """Of what stands in a list."""
+    return feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+
+
+def _as_list(marked: Any) -> Any:
+    """Entities one by one, where a row has lists of all their starts, ends and labels, as a Sequence of objects does."""
+    lists = list(marked.values()) if isinstance(marked, dict) else []
+    if not lists or not all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists):
+        return marked
+    return [dict(zip(marked, one, strict=True)) for one in zip(*lists, strict=True)]
