@@ -75,7 +75,8 @@ def test_a_text_that_disagrees_is_told_and_not_used():
         (rows("1-2 ab _", "1 a _", "2-3 bc _", "2 b _", "3 c _"), 3, "multiword tokens must not overlap: 2-3 begins inside"),
         (rows("1.1 a _"), 1, "the sentence must have a row for each word, got 0 of 0."),
         (["1\t \t" + "\t".join("_" * 8)], 1, "the token is empty. Remove the row or give it a FORM."),
-        (["# global.columns = ID LEMMA", "1\ta"], 2, "global.columns must name FORM, got 'ID LEMMA'."),
+        (["# global.columns = ID LEMMA", "1\ta"], 1, "global.columns must name FORM, got 'ID LEMMA'."),
+        (["# text = a", "# global.columns = X", *["a", ""] * 9], 2, "global.columns must name FORM and ID, got 'X'."),
     ],
 )
 def test_a_broken_sentence_is_told_and_the_next_one_is_read(lines, line, message):

@@ -232,6 +232,12 @@ def test_a_predicate_of_several_tokens_has_v_and_what_continues_it():
     assert one == Proposition(0, None, (Span("V", 0, 2), Span("C-V", 3, 5)))
 
 
+def test_the_label_of_an_argument_may_stand_first_or_last():
+    for given in (["ARG1", 2, 3], [2, 3, "ARG1"]):
+        (one,) = read_one(json.dumps({"tokens": ["a", "b", "c"], "predicate": 0, "arguments": [given]})).propositions
+        assert one.arguments == (Span("ARG1", 2, 3),)
+
+
 def test_lines_of_one_proposition_are_put_together_until_a_predicate_comes_again():
     line = '{{"tokens": ["a", "b"], "predicate": {}}}'
     lines = [*(line.format(index) for index in (1, 0, 1, 1)), '{"tokens": ["c"], "predicate": 0}']
@@ -289,13 +295,23 @@ WRONG = {
         "a row with a frameset must have an argument column",
     ),
     "2012 empty": ("#begin document (x); part 000\n#end document\n", None, "the file holds no sentence."),
+    "published without words": (
+        "# global.columns = ID UP:PRED UP:ARGHEADS UP:ARGSPANS\n" + "1\t_\t_\t_\n2\tgo.01\tA0:1\tA0:1-1\n\n" * 9,
+        1,
+        "got 'ID UP:PRED UP:ARGHEADS UP:ARGSPANS'. Universal Propositions are published without words: put in",
+    ),
+    "no UP:PRED, of many": (
+        "# global.columns = ID FORM\n" + "1\ta\n\n" * 9,
+        2,
+        "global.columns must name UP:PRED, and UP:ARGSP",
+    ),
     "no UP:PRED": ("# global.columns = ID FORM\n1\ta", 2, "global.columns must name UP:PRED, and UP:ARGSPANS or UP:ARGHEADS."),
     "too long a span": (
         PLUS.replace("6-6", "6-7"),
         3,
-        "the argument ARGM-TMP must begin at a token from 0 to 5 and",
+        "an argument must be of the sentence's words, whose ids are 1 to 6, got 'ARGM-TMP:6-7'.",
     ),
-    "id 0": (PLUS.replace("1-1", "0-1"), 3, "got start -1, stop 1."),
+    "id 0": (PLUS.replace("1-1", "0-1"), 3, "whose ids are 1 to 6, got 'ARG0:0-1'."),
     "stop before start": (PLUS.replace("3-4", "4-3"), 3, "must be LABEL:first-last, got 'ARG1:4-3', which ends before it"),
     "no number": (PLUS.replace("3-4", "x"), 3, "arguments must be LABEL:first-last|… or LABEL:id|…, got 'ARG1:x'."),
     "no label": (PLUS.replace("ARG1:3", "3"), 3, "arguments must be LABEL:first-last|… or LABEL:id|…, got '3-4'."),
@@ -321,6 +337,11 @@ WRONG = {
     "end at start": ('{"tokens": ["a"], "predicate": 0, "spans": [["X", 0, 0]]}', 1, "got start 0, stop 0."),
     "a span of two": ('{"tokens": ["a"], "predicate": 0, "spans": [["X", 0]]}', 1, "an argument must be an object in braces"),
     "start as text": ('{"tokens": ["a"], "predicate": 0, "spans": [["X", "0", 1]]}', 1, "whole numbers for start and end"),
+    "no label in a list": (
+        '{"tokens": ["a"], "predicate": 0, "spans": [[0, 1, 2]]}',
+        1,
+        "as [label, start, end] or [start, end, label]",
+    ),
     "tags too few": ('{"words": ["a", "b"], "verbs": [{"tags": ["B-V"]}]}', 1, "one for each of the 2 tokens, got 1."),
     "tags without V": (
         '{"words": ["a"], "verbs": [{"tags": ["O"]}]}',

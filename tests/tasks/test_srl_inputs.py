@@ -88,7 +88,7 @@ def test_a_text_without_a_word_is_left_out_and_told(capsys):
         (['{"text": "fine"}', '{"phrase": "x"}'], "'tokens' or 'words' must be given"),
         (['{"text": "fine"} more'], "a line must hold one JSON object"),
         ([*CONLLU[:2], "3\tfell" + "\t_" * 8], "ids must count 1, 2, 3 in order"),
-        ([*PLUS[:2], "2\tfell\tfall.01\tARG1:9\tARG1:9-9"], "must begin at a token from 0 to 1"),
+        ([*PLUS[:2], "2\tfell\tfall.01\tARG1:9\tARG1:9-9"], "whose ids are 1 to 2, got 'ARG1:9-9'"),
     ],
 )
 def test_what_cannot_be_read_is_told(lines, message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -60,7 +60,9 @@ class _Surface(NamedTuple):
 
 def read_conllu(lines: Iterable[str], path: Path) -> tuple[list[Block], list[Finding]]:
     """The sentences that could be read, and what is wrong with the rest; `path` is what findings call the file."""
-    blocks, findings = read_each(_with_columns(paragraphs(lines)), lambda given: _block(*given), path)
+    unnamed: list[Finding] = []
+    blocks, wrong = read_each(_with_columns(paragraphs(lines), path, unnamed), lambda given: _block(*given), path)
+    findings = [*unnamed, *wrong]
     for block in blocks:
         if block.text is None and any(map(_TEXT.match, block.comments)):
             message = "the comment text = does not hold the words of FORM in their order; read without its offsets."
@@ -68,14 +70,31 @@ def read_conllu(lines: Iterable[str], path: Path) -> tuple[list[Block], list[Fin
     return blocks, sorted(findings, key=lambda finding: finding.line or 0)
 
 
-def _with_columns(given: Iterable[list[Line]]) -> Iterator[tuple[int, tuple[list[Line], tuple[str, ...]]]]:
-    """The line of each sentence, its lines, and the names of its columns: the last that a comment gave."""
+def _with_columns(
+    given: Iterable[list[Line]], path: Path, findings: list[Finding]
+) -> Iterator[tuple[int, tuple[list[Line], tuple[str, ...]]]]:
+    """The line of each sentence, its lines, and the names of its columns: the last that a comment gave.
+
+    Columns without words are told once, where they are named, and the sentences in them are passed over.
+    """
     columns = COLUMNS
     for paragraph in given:
-        for match in filter(None, (_NAMES.match(line) for _, line in paragraph)):
-            columns = tuple(match[1].split())
-        if not all(line.startswith("#") for _, line in paragraph):
+        for number, match in ((number, _NAMES.match(line)) for number, line in paragraph):
+            columns = tuple(match[1].split()) if match else columns
+            if match and _lacking(columns):
+                findings.append(Finding("error", path, number, _advice(columns)))
+        if not _lacking(columns) and not all(line.startswith("#") for _, line in paragraph):
             yield paragraph[0][0], (paragraph, columns)
+
+
+def _lacking(columns: Sequence[str]) -> list[str]:
+    return [name for name in ("FORM", "ID") if name not in columns]
+
+
+def _advice(columns: Sequence[str]) -> str:
+    without_words = "Universal Propositions are published without words: put in the columns of their Universal Dependencies."
+    advice = f" {without_words}" if any(name.startswith("UP:") for name in columns) else ""
+    return f"global.columns must name {' and '.join(_lacking(columns))}, got {' '.join(columns)!r}.{advice}"
 
 
 def _block(paragraph: list[Line], columns: tuple[str, ...]) -> Block:
@@ -87,8 +106,6 @@ def _block(paragraph: list[Line], columns: tuple[str, ...]) -> Block:
 
 
 def _fields(number: int, line: str, columns: tuple[str, ...]) -> tuple[str, ...]:
-    if missing := {"ID", "FORM"} - set(columns):
-        raise InputError(f"global.columns must name {' and '.join(sorted(missing))}, got {' '.join(columns)!r}.", line=number)
     fields = tuple(line.split("\t"))
     if len(fields) != len(columns):
         raise InputError(

@@ -34,7 +34,12 @@ def is_format(lines: Sequence[str]) -> bool:
 def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Finding]]:
     """The sentences that could be read, and findings."""
     blocks, findings = read_conllu(lines, path)
-    sentences, more = read_each(((block.lines[0], block) for block in blocks), _sentence, path)
+    without_roles = next((block for block in blocks if not _has_roles(block.columns)), None)
+    if without_roles:
+        message = "global.columns must name UP:PRED, and UP:ARGSPANS or UP:ARGHEADS."
+        findings.append(Finding("error", path, without_roles.lines[0], message))
+    labelled = ((block.lines[0], block) for block in blocks if _has_roles(block.columns))
+    sentences, more = read_each(labelled, _sentence, path)
     return sentences, findings + more
 
 
@@ -48,9 +53,11 @@ def write(sentences: Sequence[RoleSentence]) -> list[str]:
     return lines
 
 
+def _has_roles(columns: Sequence[str]) -> bool:
+    return "UP:PRED" in columns and not {"UP:ARGSPANS", "UP:ARGHEADS"}.isdisjoint(columns)
+
+
 def _sentence(block: Block) -> RoleSentence:
-    if "UP:PRED" not in block.columns or not {"UP:ARGSPANS", "UP:ARGHEADS"} & set(block.columns):
-        raise InputError("global.columns must name UP:PRED, and UP:ARGSPANS or UP:ARGHEADS.")
     lemmas = block.column("LEMMA")
     return RoleSentence(
         block.column("FORM"),
@@ -69,14 +76,14 @@ def _propositions(block: Block) -> Iterator[Proposition]:
             if {heads, spans} != {UNSPECIFIED}:
                 raise InputError("a row with arguments must have its predicate's sense in UP:PRED, got _.", line=line)
             continue
-        arguments, by_head = _arguments(spans, line), _arguments(heads, line)
+        arguments, by_head = (_arguments(value, len(block.rows), line) for value in (spans, heads))
         if {"UP:ARGHEADS", "UP:ARGSPANS"} <= set(block.columns):
             _same_labels(by_head, arguments, line)
         known = None if sense == UNKNOWN else sense
         yield proposition(position, known, arguments or by_head, len(block.rows), line)
 
 
-def _arguments(value: str, line: int) -> list[Span]:
+def _arguments(value: str, length: int, line: int) -> list[Span]:
     spans = []
     for part in () if value == UNSPECIFIED else value.split("|"):
         label, _, ids = part.rpartition(":")
@@ -86,6 +93,10 @@ def _arguments(value: str, line: int) -> list[Span]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise InputError(f"an argument must be LABEL:first-last, got {part!r}, which ends before it starts.", line=line)
+        if not 1 <= first <= last <= length:
+            raise InputError(
+                f"an argument must be of the sentence's words, whose ids are 1 to {length}, got {part!r}.", line=line
+            )
         spans.append(Span(label, first - 1, last))
     return spans
 

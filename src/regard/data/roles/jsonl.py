@@ -8,9 +8,10 @@ Three shapes are read; positions are token indices from 0, stop and end are excl
 - `{"words": […], "verbs": [{"verb": "fell", "tags": ["B-V", "B-ARG1", …]}, …]}`, BIO tags, as AllenNLP puts them out.
 
 P is `{"predicate": I, "sense": "fall.01", "arguments": [A, …]}`. I is an index, a list of the indices of all its tokens, or
-`{"index": I, "sense": "fall.01"}`. A is `["ARG1", start, end]` or `{"type": "ARG1", "start": …, "end": …}`.
-`words` may stand for `tokens`, `spans` for `arguments`, `label` or `role` for `type`; a sense may be missing or null.
-Where none is named they are not known. `lemmas`, `text` and `offsets` ([start, end] of each token in text) are optional.
+`{"index": I, "sense": "fall.01"}`. A is `["ARG1", start, end]`, `[start, end, "ARG1"]` or
+`{"type": "ARG1", "start": …, "end": …}`. `words` may stand for `tokens`, `spans` for `arguments`, `label` or `role` for
+`type`; a sense may be missing or null. Where no predicate is named they are not known. `lemmas`, `text` and `offsets`
+([start, end] of each token in text) are optional.
 """
 
 from __future__ import annotations
@@ -156,12 +157,15 @@ def _own(indices: list[int]) -> Iterator[Span]:
 
 def _argument(given: Any) -> Span:
     if isinstance(given, list) and len(given) == 3:
-        kind, start, stop = given
+        kind, start, stop = given if isinstance(given[0], str) else (given[2], given[0], given[1])
     else:
         given = as_object(given, "an argument")
         kind, start, stop = _get(given, _LABEL), _get(given, ("start",)), _get(given, ("end",))
     if not isinstance(kind, str) or not kind.strip() or type(start) is not int or type(stop) is not int:
-        raise InputError(f"an argument must have a label and whole numbers for start and end, got {short(given)}.")
+        raise InputError(
+            "an argument must have a label and whole numbers for start and end, as [label, start, end] or [start, end, label] "
+            f"or by their names, got {short(given)}."
+        )
     return Span(kind, start, stop)
 
 
