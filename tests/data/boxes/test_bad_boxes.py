@@ -120,7 +120,7 @@ def test_what_is_wrong_in_voc_is_an_error_with_its_line(tmp_path, old, new, mess
 def test_an_annotation_that_is_no_voc_is_told_and_the_rest_is_read(tmp_path, content, message):
     scenes, (finding,) = read(made(tmp_path, DATA_SETS["voc"] | {"top/Annotations/1.xml": content}))
     assert re.search(message, finding)
-    assert [one.picture.key for one in scenes] == ["JPEGImages/2.png"]
+    assert [one.picture.key for one in scenes] == ["top/JPEGImages/2.png"]
 
 
 def test_what_a_list_of_voc_names_must_be_there_and_once(tmp_path):
@@ -128,7 +128,7 @@ def test_what_a_list_of_voc_names_must_be_there_and_once(tmp_path):
     assert len(scenes) == 1
     assert findings == [
         "error: top/ImageSets/Main/train.txt:2: each picture must be listed once, got 1 again.",
-        "error: top/ImageSets/Main/train.txt:4: there is no Annotations/3.xml for it. "
+        "error: top/ImageSets/Main/train.txt:4: there is no top/Annotations/3.xml for it. "
         "A picture without boxes needs one without objects.",
     ]
 
@@ -251,7 +251,7 @@ def test_a_size_that_is_not_that_of_the_picture_is_told(tmp_path):
     files |= {"top/Annotations/2.xml": voc(size="<width>0</width><height>0</height>")}
     scenes, (finding,) = read(made(tmp_path, DATA_SETS["voc"] | files))
     assert finding == (
-        "warning: top/Annotations/1.xml: the picture JPEGImages/1.png is 20 x 10, but said to be 10 x 20. "
+        "warning: top/Annotations/1.xml: the picture top/JPEGImages/1.png is 20 x 10, but said to be 10 x 20. "
         "Were its boxes drawn on it as it is now?"
     )
     assert (scenes[0].width, scenes[0].height) == (20, 10)

@@ -60,6 +60,40 @@ def test_a_folder_that_is_called_like_a_part_is_a_data_set_too(tmp_path):
     assert [one.picture.name for one in scenes] == [f"{folder}/1.png", f"{folder}/2.png"]
 
 
+@pytest.mark.parametrize("name", ["coco", "images", "train", "test2017"])
+@pytest.mark.parametrize("form", DATA_SETS)
+def test_what_lies_beside_a_data_set_is_not_read(tmp_path, name, form):
+    folder = made(tmp_path / name, DATA_SETS[form])
+    made(tmp_path / "other", {**DATA_SETS[form], "data.yaml": b"names: [bird, fish]\n"})
+    part = find_scenes(folder, {}).train
+    for given in (part, folder):
+        scenes, findings = read_scenes(given)
+        assert [one for one in findings if "gaps" not in one.message] == []
+        assert {box.label for box in scenes[0].boxes} == {"cat", "dog"}
+        assert all(Path(scene.picture.name).is_relative_to(folder) for scene in scenes)
+
+
+@pytest.mark.parametrize("name", ["coco", "images", "train"])
+def test_a_picture_that_is_missing_is_not_taken_from_beside(tmp_path, name):
+    folder = made(tmp_path / name, DATA_SETS["coco"])
+    made(tmp_path / "other", DATA_SETS["coco"])
+    (folder / "train2017" / "2.png").unlink()
+    scenes, findings = read_scenes(find_scenes(folder, {}).train)
+    assert [one.picture.name for one in scenes] == [f"{folder}/train2017/1.png"]
+    assert [one.message for one in findings if one.level == "error"] == [
+        f"there is no picture '2.png' in {folder}. Put it there, or take its boxes out."
+    ]
+
+
+def test_a_folder_of_yolo_s_test_pictures_has_its_classes_above(tmp_path):
+    files = {"data.yaml": b"names: [cat, dog]\n", "test/images/1.png": ONE, "test/labels/1.txt": b"1 0.5 0.5 0.2 0.2\n"}
+    folder = made(tmp_path, files)
+    for given in (folder / "test", find_scenes(folder / "test", {}).train):
+        scenes, findings = read_scenes(given)
+        assert not findings
+        assert [box.label for box in scenes[0].boxes] == ["dog"]
+
+
 def test_voc_comes_before_cocos_form_beside_it(tmp_path):
     folder = made(tmp_path, DATA_SETS["voc"] | {"top/coco/train.json": coco()})
     assert found(folder) == {"train": "top/ImageSets/Main/train.txt"}

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from regard.data.boxes import coco, table, voc, yolo
 from regard.data.boxes.scene import Draft
-from regard.data.boxes.sources import Source, located, split_of
+from regard.data.boxes.sources import Source, Within, located, split_of
 from regard.data.files import Files, find_files
 from regard.data.findings import Finding
 from regard.errors import InputError
@@ -48,14 +48,14 @@ def find_scenes(folder: str | Path | None, given: dict[str, str | None]) -> File
     found = {split: Path(path) for split, path in given.items() if path}
     for path in found.values():
         part_at(path)
-    for split, paths in ({} if folder is None else _inside(*located(Path(folder)))).items():
+    for split, paths in ({} if folder is None else _inside(*_opened(Path(folder)))).items():
         found.setdefault(split, _the_one(paths, split, folder))
     return Files(**found) if found else find_files(folder, {})
 
 
 def part_at(path: Path) -> Part:
     """The part that is named; or the only one of a folder or an archive that is."""
-    source, name = located(path)
+    source, name = _opened(path)
     parts = [Part(reader, source, one) for reader in READERS for one in reader.candidates(source)]
     exact = [part for part in parts if part.name == (name or ".")]
     inside = [part for part in parts if _is_in(part.name, name)]
@@ -66,6 +66,19 @@ def part_at(path: Path) -> Part:
         listed = ", ".join(str(source.path(part.name)) for part in meant[:3])
         raise InputError(f"one part must be named, here are several: {listed}.", file=path)
     return meant[0]
+
+
+def _opened(path: Path) -> tuple[Source, str]:
+    """The data set that a path belongs to, and its name there. A folder of parts has nothing to do with what lies beside it."""
+    if path.is_dir() and not isinstance(path, Within) and _holds_parts(source := Source(path)):
+        return source, ""
+    return located(path)
+
+
+def _holds_parts(source: Source) -> bool:
+    """Are there parts in it, with all that they need? Above a part of YOLO's may lie the names of its classes."""
+    readers = [reader for reader in READERS if reader is not yolo or yolo.class_files(source)]
+    return any(name != "." for reader in readers for name in reader.candidates(source))
 
 
 def _inside(source: Source, folder: str) -> dict[str, list[Path]]:

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PosixPath, PurePosixPath
 
 from regard.data.files import SPLITS, read_lines, split_lines
 from regard.data.pictures.picture import Picture
@@ -17,8 +17,22 @@ from regard.errors import InputError
 
 _SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 _WORD = re.compile(r"[a-z]+")
-_INNER = {"annotations", "annotation", "coco", "labels", "images", "imagesets", "main", "jpegimages", *_SPLIT_OF}
+_INNER = {"annotations", "annotation", "labels", "images", "imagesets", "main", "jpegimages", *_SPLIT_OF}
 """Folders of a data set beside which there are others, in lower case and without a year."""
+
+
+class Within(PosixPath):
+    """A path in a folder of which it is known that it is all of a data set."""
+
+    top: Path
+    """The folder: nothing of the data set is looked for above it."""
+
+    @classmethod
+    def of(cls, top: Path, name: str) -> Within:
+        """What has this name from the top."""
+        path = cls(top / name)
+        path.top = top
+        return path
 
 
 class Source:
@@ -30,7 +44,7 @@ class Source:
 
     def path(self, name: str) -> Path:
         """By which it is named in findings and found again by `located`."""
-        return Path(self.tree.name_of(name))
+        return Within.of(self.tree.path, name) if isinstance(self.tree, Folder) else Path(self.tree.name_of(name))
 
     def lines(self, name: str) -> list[str]:
         """Of a text."""
@@ -93,10 +107,16 @@ def located(path: Path) -> tuple[Source, str]:
                 return Source(archive), _inside(path, archive)
         if not path.exists():
             raise InputError("there is no such file or folder.", file=path)
-        top = path if path.is_dir() else path.parent
-        while top.name.lower().rstrip("0123456789") in _INNER:
-            top = top.parent
+        top = path.top if isinstance(path, Within) else _top_of(path)
         return Source(top), _inside(path, top)
+
+
+def _top_of(path: Path) -> Path:
+    """By the names of the folders above it."""
+    top = path if path.is_dir() else path.parent
+    while top.name.lower().rstrip("0123456789") in _INNER:
+        top = top.parent
+    return top
 
 
 def split_of(name: str) -> str | None:

@@ -80,9 +80,14 @@ def _box(line: str, classes: dict[str, str]) -> Box:
     return Box(classes[fields[0]], x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
+def class_files(source: Source) -> list[str]:
+    """That may have the names of the classes."""
+    return [name for name in source.names if name.endswith((*_NAMES, *_YAML))]
+
+
 def _classes(source: Source, part: str) -> dict[str, str]:
     """The names of the classes by their numbers, out of the file nearest to the part."""
-    files = [name for name in source.names if name.endswith((*_NAMES, *_YAML))]
+    files = class_files(source)
     if not files:
         raise InputError(f"the names of the classes must be in data.yaml or {_NAMES[0]}.", file=source.path(part))
     file = max(files, key=lambda name: (_num_shared(name, part), "data." in name))
