@@ -45,6 +45,32 @@ def test_one_folder_around_all_classes_of_an_archive_is_no_class(tmp_path, form)
     assert labels == ["rose", "rose", "tulip"]
 
 
+@pytest.mark.parametrize("stray", ["overview.png", "flowers/overview.png"])
+def test_a_loose_picture_is_told_and_makes_no_class(tmp_path, stray):
+    files = {f"flowers/{name}": data for name, data in classes({"rose": 2, "tulip": 1}).items()}
+    pictures, findings = listed(packed(tmp_path / "a.zip", {**files, stray: content(9)}))
+    assert [one.label for one in pictures] == ["rose", "rose", "tulip"]
+    (told,) = findings
+    assert told.message.startswith(f"1 picture lies in no class folder, such as {stray}: not used.")
+
+
+@pytest.mark.parametrize("top", ["", "flowers/"])
+def test_parts_in_an_archive_are_no_classes(tmp_path, top):
+    path = packed(tmp_path / "all.zip", {f"{top}{part}/{name}/1.png": content(1) for part in ("Train", "dev") for name in "ab"})
+    with pytest.raises(
+        InputError, match=r"all\.zip: it must hold one part, got Train, dev\. Unpack it, or pack each by itself"
+    ):
+        listed(path)
+    folder = tree(tmp_path / "all", {f"{part}/a/1.png": content(1) for part in ("train", "val")})
+    with pytest.raises(InputError, match=r"it must hold one part, got train, val\. Name it with --data, or each with --train"):
+        listed(folder)
+
+
+def test_one_class_may_be_called_like_a_part(tmp_path):
+    path = packed(tmp_path / "vehicles.zip", classes({"bus": 1, "train": 1, "test tube": 1}))
+    assert {one.label for one in listed(path)[0]} == {"bus", "train", "test tube"}
+
+
 def test_a_single_class_is_one(tmp_path):
     assert {one.label for one in listed(packed(tmp_path / "a.zip", classes({"rose": 2})))[0]} == {"rose"}
     nested = {f"rose/{name}": data for name, data in classes({"red": 1, "white": 1}).items()}

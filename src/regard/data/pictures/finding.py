@@ -42,14 +42,9 @@ def _is_train(path: Path, is_labelled: bool) -> bool:
 
 
 def _one_part(path: Path) -> Path:
-    """The same; several parts in an archive would be taken for classes."""
-    if path.is_dir() or not is_tree(path):
-        return path
-    labels = sorted({picture.label or "" for picture in read(path, is_labelled=True)[0]})
-    parts = {label: split for label in labels if (split := _split_of(Path(label)))}
-    if len(set(parts.values())) > 1:
-        advice = "Unpack it, or pack each by itself and name them with --train, --dev and --test."
-        raise InputError(f"it must hold one part, got {', '.join(parts)}. {advice}", file=path)
+    """The same. Raises InputError where it is an archive of several parts, as reading its classes does."""
+    if is_tree(path) and not path.is_dir():
+        read(path, is_labelled=True)
     return path
 
 

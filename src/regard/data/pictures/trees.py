@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from regard.data.files import SPLITS
 from regard.data.findings import Finding, counted
 from regard.data.pictures.picture import Picture
 from regard.data.pictures.stores import ARCHIVES, tree_at
 from regard.data.quality import first_few
+from regard.errors import InputError
 
 PICTURES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp"),
@@ -27,7 +29,7 @@ def is_tree(path: Path) -> bool:
 
 
 def read(path: Path, *, is_labelled: bool) -> tuple[list[Picture], list[Finding]]:
-    """The pictures by their names, in order, and what is odd about the rest."""
+    """The pictures by their names, in order, and what is odd about the rest. Classes named like parts raise InputError."""
     store = tree_at(path)
     visible = {name: parts for name in sorted(store.names()) if not _is_hidden(parts := _parts(name))}
     unnamed = [Finding("error", path, None, UNNAMED.format(ascii(name))) for name in visible if not _is_text(name)]
@@ -36,6 +38,7 @@ def read(path: Path, *, is_labelled: bool) -> tuple[list[Picture], list[Finding]
         return [Picture(store, name) for name in pictures], first_few(unnamed)
     depth = 1 if not path.is_dir() and _has_one_top(pictures.values()) else 0
     labelled = [Picture(store, name, parts[depth]) for name, parts in pictures.items() if len(parts) > depth + 1]
+    _refuse_parts({picture.label or "" for picture in labelled}, path)
     loose = [name for name, parts in pictures.items() if len(parts) <= depth + 1]
     return labelled, [
         *first_few(unnamed),
@@ -74,9 +77,18 @@ def _is_picture(name: str) -> bool:
 
 
 def _has_one_top(paths: Iterable[tuple[str, ...]]) -> bool:
-    """Is all in one folder that is not the class?"""
-    paths = list(paths)
-    return len({parts[0] for parts in paths}) == 1 and min(map(len, paths)) > 2
+    """Is all in one folder that is not the class? Loose pictures, beside it or in it, are fewer than those in its folders."""
+    inside = [parts for parts in paths if len(parts) > 1]
+    num_deep = sum(len(parts) > 2 for parts in inside)
+    return len({parts[0] for parts in inside}) == 1 and num_deep > len(inside) - num_deep
+
+
+def _refuse_parts(labels: set[str], path: Path) -> None:
+    parts = {label: split for label in sorted(labels) for split, names in SPLITS.items() if label.lower() in names}
+    if len(set(parts.values())) > 1:
+        advice = "Name it with --data, or each" if path.is_dir() else "Unpack it, or pack each by itself and name them"
+        names = ", ".join(parts)
+        raise InputError(f"it must hold one part, got {names}. {advice} with --train, --dev and --test.", file=path)
 
 
 def _empty_classes(visible: dict[str, tuple[str, ...]], depth: int, path: Path) -> list[Finding]:
