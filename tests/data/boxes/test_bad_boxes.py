@@ -147,7 +147,8 @@ def test_two_annotations_of_a_picture_are_an_error(tmp_path):
         (f"{'9' * 5000} 0.5 0.5 0.1 0.1", "the class must be a number from 0 to 1, got 999"),
         ("-1 0.5 0.5 0.1 0.1", "the class must be a number from 0 to 1, got -1"),
         ("0 312 40 20 10", "x, y, width and height must be shares of the picture, 0 to 1, got 312 40 20 10"),
-        ("0 0.5 0.5 -0.1 0.1", "must be shares of the picture, 0 to 1"),
+        ("0 0.5 -2.5 0.1 0.1", "x, y, width and height must be shares of the picture, 0 to 1, got 0.5 -2.5 0.1 0.1"),
+        ("0 0.5 0.5 -0.1 0.1", "a box must have a width and a height of at least 0, got -0.1 and 0.1"),
         ("0 nan 0.5 0.1 0.1", 'a share must be a number, got "nan"'),
     ],
 )
@@ -236,6 +237,21 @@ def test_boxes_that_reach_beyond_the_picture_are_cut_and_told(tmp_path):
     assert [(one.xmin, one.ymin, one.xmax, one.ymax) for one in scenes[0].boxes] == [(0, 0, 20, 8), (1, 1, 20, 10)]
     assert [one.split(": ", 2)[2] for one in findings] == [
         "the box -5, -2, 30, 8 of cat reaches beyond the picture: cut at its edge. The picture 1.png is 20 x 10."
+    ]
+
+
+def test_shares_of_yolo_that_reach_beyond_the_picture_are_cut_or_left_out_and_told(tmp_path):
+    lines = ["0 -0.000001 0.5 0.2 0.3", "1 1.2 0.5 0.1 0.1", "1 0.9 0.5 0.4 1.2", "0 0.5 1.02 0.1 0.1"]
+    scenes, findings = read(made(tmp_path, DATA_SETS["yolo"] | {"labels/train/1.txt": "\n".join(lines).encode()}))
+    assert [one.label for one in scenes[0].boxes] == ["cat", "dog", "cat"]
+    found = [(one.xmin, one.ymin, one.xmax, one.ymax) for one in scenes[0].boxes]
+    for ends, wanted in zip(found, [(0, 3.5, 2, 6.5), (14, 0, 20, 10), (9, 9.7, 11, 10)], strict=True):
+        assert ends == pytest.approx(wanted, abs=1e-4)
+    beyond, outside = "reaches beyond the picture: cut at its edge", "is outside the picture: left out"
+    assert [one.removeprefix("warning: labels/train/1.txt:").split(". The")[0] for one in findings] == [
+        f"1: the box -0.100001, 0.35, 0.099999, 0.65 of cat {beyond}",
+        f"3: the box 0.7, -0.1, 1.1, 1.1 of dog {beyond}",
+        f"2: the box 1.15, 0.45, 1.25, 0.55 of dog {outside}",
     ]
 
 

@@ -15,8 +15,8 @@ from regard.errors import InputError
 
 _NAMES = ("classes.txt", "obj.names")
 _YAML = (".yaml", ".yml")
-_SLACK = 0.01
-"""By how much a share may pass 1, for it was rounded."""
+_FAR = 2
+"""No share is beyond, of a box that reaches out of its picture or lies beside it; what is, was meant in pixels."""
 
 
 def candidates(source: Source) -> list[str]:
@@ -75,8 +75,11 @@ def _box(line: str, classes: dict[str, str]) -> Box:
     if fields[0] not in classes:
         raise InputError(f"the class must be a number from 0 to {len(classes) - 1}, got {fields[0]}.")
     x, y, width, height = shares = [number_of(field, "a share") for field in fields[1:]]
-    if not all(0 <= share <= 1 + _SLACK for share in shares):
-        raise InputError(f"x, y, width and height must be shares of the picture, 0 to 1, got {' '.join(fields[1:])}.")
+    if max(map(abs, shares)) > _FAR:
+        got = f"got {' '.join(fields[1:])}. Divide pixels by its width and its height."
+        raise InputError(f"x, y, width and height must be shares of the picture, 0 to 1, {got}")
+    if width < 0 or height < 0:
+        raise InputError(f"a box must have a width and a height of at least 0, got {width:g} and {height:g}.")
     return Box(classes[fields[0]], x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
