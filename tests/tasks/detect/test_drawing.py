@@ -1,18 +1,20 @@
 """Classes can be told apart by their colours, whoever looks."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from regard.data.boxes import Scene
-from regard.data.pictures import Picture
+from regard.data.pictures import Picture, Store
 from regard.data.pictures.stores import Folder
 from regard.errors import InputError
 from regard.tasks.detect.detection import Detection
 from regard.tasks.detect.drawing import COLOURS, colour_of, draw, drawn, ink_on
 from regard.tasks.detect.scenes import SceneView
+from tests.data.pictures.examples import encoded
 
 SIGHT = {  # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0: on linear sRGB
     "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -73,6 +75,22 @@ def test_what_cannot_be_written_is_told(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.png", "a.png"]
     with pytest.raises(InputError, match="cannot be written: No such file or directory"):
         draw(view, [], tmp_path / "none")
+
+
+def test_names_of_what_is_drawn_keep_the_folder_and_the_row(tmp_path):
+    class Table(Store):
+        def name_of(self, key):
+            return f"{self.path}:{key}"
+
+        def read(self, key):
+            return encoded(Image.new("L", (20, 20)))
+
+    keys = ["a/1.png", "b/1.jpg", "b/1.png", "./x\\..\\C:/2.png", "é" * 150 + "/3.png", 1, 12]
+    for key in keys:
+        picture = Picture(Table(Path("photos/p3.parquet")), key)
+        draw(SceneView(Scene(picture, 20, 20, ())), [], tmp_path)
+    names = {"a-1.png", "b-1.png", "b-1-2.png", "x-C--2.png", "é" * 99 + "-3.png", "p3.parquet-1.png", "p3.parquet-12.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_a_label_stays_in_the_picture():

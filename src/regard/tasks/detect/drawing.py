@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regard.data.pictures import pixels
+from regard.data.pictures import Picture, pixels
 from regard.tasks.detect.detection import Detection
 from regard.tasks.detect.scenes import SceneView
 from regard.tasks.folder import unused, write
@@ -37,14 +38,23 @@ EQUAL = 0.179
 """Luminance on which black and white have the same contrast, WCAG 2.2."""
 LINE, LETTERS = 1 / 250, 1 / 35
 """Of the longer side."""
+LONGEST_NAME = 200
+"""Bytes of the name of a file, with room for a number: systems take 255."""
 
 
 def draw(view: SceneView, boxes: Sequence[dict[str, Any]], folder: Path) -> None:
     """A PNG in `folder`, named like the picture; of boxes as they are written."""
-    name = PurePosixPath(view.picture.name.replace("\\", "/").replace(":", "-")).name
     content = io.BytesIO()
     drawn(pixels(view.picture), [Detection(**box) for box in boxes]).save(content, "PNG")
-    write(unused(folder, Path(name).stem, ".png"), content.getvalue())
+    write(unused(folder, _stem(view.picture), ".png"), content.getvalue())
+
+
+def _stem(picture: Picture) -> str:
+    """Its name with the folders above it, or its table and row, in one word."""
+    key = picture.key
+    name = Path(picture.name).name if isinstance(key, int) else os.path.splitext(key.replace("\\", "/"))[0]
+    parts = (part for part in name.replace(":", "-").split("/") if part not in ("", ".", ".."))
+    return "-".join(parts).encode()[-LONGEST_NAME:].decode(errors="ignore")
 
 
 def drawn(values: Any, found: Sequence[Detection]) -> Image.Image:
