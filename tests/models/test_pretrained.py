@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from regard.errors import InputError
 from regard.models.options import EncoderOptions
 from regard.models.pretrained import PretrainedReader, layers_of
 
@@ -17,10 +18,41 @@ CONFIG = {
     "max_position_embeddings": 32,
 }
 
+T5 = {"model_type": "t5", "vocab_size": 30, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 3, "num_heads": 2}
+HALF = {"layers": 3, "attention_heads": 2, "ffn_dim": 32}
+BART = {"model_type": "bart", "vocab_size": 30, "d_model": 16, "max_position_embeddings": 32}
+BART |= {f"{half}_{name}": value for half in ("encoder", "decoder") for name, value in HALF.items()}
+NARROW = {"embedding_size": 16}
+GROUPS = {f"{part}_groups": 1 for part in ("q", "k", "v", "post_attention", "intermediate", "output")}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+KINDS = {
+    "bart": BART,
+    "t5": T5,
+    "deberta-v2": CONFIG | RELATIVE,
+    "gpt2": {"model_type": "gpt2", "vocab_size": 30, "n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 32},
+    "luke": CONFIG | {"entity_vocab_size": 10, "entity_emb_size": 16},
+    "mobilebert": CONFIG | NARROW | {"intra_bottleneck_size": 16},
+    "mpnet": CONFIG,
+    "rembert": CONFIG | {"input_embedding_size": 16, "output_embedding_size": 16},
+    "roberta": CONFIG,
+    "roformer": CONFIG | NARROW,
+}
+"""Architectures with and without a fused kernel, with another half that writes, with tables of distances."""
+UNMARKED = {
+    "longformer": CONFIG | {"attention_window": 4},
+    "squeezebert": CONFIG | NARROW | GROUPS,
+    "xlnet": {"model_type": "xlnet", "vocab_size": 30, "d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 32},
+}
+"""Those whose layers are not given sentences as rows, or not so long as they are."""
 
-def reader(**options):
+
+def reader(config=CONFIG, **options):
     torch.manual_seed(0)
-    return PretrainedReader(CONFIG, EncoderOptions(path="x", **options)).eval()
+    return PretrainedReader(config, EncoderOptions(path="x", **options)).eval()
+
+
+def kind(name):
+    return (KINDS | UNMARKED)[name] | {"model_type": name}
 
 
 def batch_of(*windows_of_each):
@@ -42,20 +74,60 @@ def batch_of(*windows_of_each):
     }
 
 
-def test_a_word_does_not_depend_on_the_batch():
-    read = reader()
+@pytest.mark.parametrize("name", ["bert", *KINDS, *UNMARKED])
+def test_a_word_does_not_depend_on_the_batch(name):
+    read = reader(CONFIG if name == "bert" else kind(name))
     together = read(batch_of([[1, 5, 6, 7]], [[1, 8, 9]]))
     torch.testing.assert_close(together[1, :2], read(batch_of([[1, 8, 9]]))[0])
+    assert together.shape == (2, 3, read.width)
 
 
-def test_a_mark_that_is_nothing_changes_nothing():
-    read = reader(marked_layers=2)
+@pytest.mark.parametrize("name", [*KINDS, *UNMARKED])
+def test_any_architecture_learns(name):
+    read = reader(kind(name)).train()
+    read(batch_of([[1, 5, 6, 7], [1, 7, 8]], [[1, 8, 9]])).sum().backward()
+    assert read.encoder.get_input_embeddings().weight.grad is not None
+
+
+def test_of_an_encoder_and_a_decoder_the_encoder_reads(tmp_path):
+    torch.manual_seed(1)
+    config = transformers.AutoConfig.for_model(**T5)
+    given = transformers.T5Model(config)
+    given.save_pretrained(tmp_path)
+    read, pieces = reader(T5), torch.tensor([[1, 5, 6]])
+    read.load_pretrained(str(tmp_path))
+    with torch.no_grad():
+        wanted = given.eval().encoder(input_ids=pieces).last_hidden_state[0, 1:]
+        torch.testing.assert_close(read(batch_of([[1, 5, 6]]))[0], wanted)
+
+
+def test_numbers_are_kept_in_full_whatever_the_folder_has():
+    assert reader(CONFIG | {"dtype": "bfloat16"}).encoder.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", UNMARKED)
+def test_layers_that_cannot_be_run_by_themselves_are_told_before_training(name):
+    with pytest.raises(InputError, match=rf"--encoder\.marked_layers must be 0 for an encoder of the kind {name}"):
+        reader(kind(name), marked_layers=1)
+
+
+@pytest.mark.parametrize("name", ["bert", *KINDS])
+def test_a_mark_that_is_nothing_changes_nothing(name):
+    read = reader(CONFIG if name == "bert" else kind(name), marked_layers=2)
     batch = batch_of([[1, 5, 6, 7], [1, 7, 8]], [[1, 8, 9]], [[1, 4, 4, 4]])
     sentences, words = torch.tensor([2, 0, 0, 1]), torch.tensor([0, 1, 4, 1])
     lengths = [3, 5, 5, 2]
     marked, plain = read.marked(batch, lambda states: (sentences, words)), read(batch)[sentences]
     for row, length in enumerate(lengths):
         torch.testing.assert_close(marked[row, :length], plain[row, :length])
+
+
+def test_a_table_of_distances_is_not_taken_for_rows_of_so_many_windows():
+    read = reader(kind("deberta-v2"), marked_layers=1)
+    batch = batch_of(*[[[1, 5, 6]]] * 16)
+    assert read.encoder.encoder.rel_embeddings.weight.shape == (16, 16)
+    rows = torch.tensor([3, 1, 4])
+    torch.testing.assert_close(read.marked(batch, lambda states: (rows, rows * 0)), read(batch)[rows])
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])

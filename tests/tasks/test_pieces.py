@@ -1,5 +1,8 @@
 """Words as pieces, in windows."""
 
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -96,3 +99,11 @@ def test_it_comes_back_from_plain_values():
 def test_a_folder_that_is_no_encoder_is_told(tmp_path):
     with pytest.raises(InputError, match=r"--encoder.path must be a transformers folder"):
         PieceEncoder.load(str(tmp_path), 512)
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(40, 38), (-1, 64), (512, 64)])
+def test_windows_are_as_long_as_the_encoder_takes_where_it_has_a_limit(tiny_encoder, tmp_path, longest, expected):
+    shutil.copytree(tiny_encoder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"max_position_embeddings": longest}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert PieceEncoder.load(str(tmp_path), 64).max_pieces == expected

@@ -17,18 +17,19 @@ def hide(x: Float[Tensor, "*shape"], share: float, is_training: bool) -> Float[T
     return x * kept.to(x.dtype).mul_(256 / (256 - level))
 
 
-class LockedDropout(nn.Module):
-    """Dropout that hides the same features along a whole sequence; Gal and Ghahramani 2016, arXiv:1512.05287."""
+class LockedDropout(nn.Dropout):
+    """Dropout that hides the same features along a whole sequence; Gal and Ghahramani 2016, arXiv:1512.05287.
 
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
+    What is no (batch, length, features), such as weights of attention, is thinned value by value.
+    """
 
-    def forward(self, x: Float[Tensor, "batch length features"]) -> Float[Tensor, "batch length features"]:
-        if not self.training or self.share == 0:
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        if x.dim() != 3:
+            return super().forward(x)
+        if not self.training or self.p == 0:
             return x
-        kept = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.share
-        return x * kept / (1 - self.share)
+        kept = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.p
+        return x * kept / (1 - self.p)
 
 
 def positions_before(lengths: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch length"]:

@@ -33,13 +33,19 @@ class PretrainedReader(nn.Module):
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
             if hasattr(made, name):
                 setattr(made, name, 0.0)  # the fused kernel has none on a CPU, and hidden features are dropped anyway
-        self.encoder = AutoModel.from_config(made, attn_implementation="sdpa")
+        self.encoder = _encoder_of(AutoModel.from_config(made, dtype=torch.float32))
+        self.has_fused = self.encoder.config._attn_implementation == "sdpa"
         if getattr(self.encoder, "pooler", None) is not None:
-            self.encoder.pooler = None
+            self.encoder.pooler = nn.Identity()  # some architectures call it whether it is there or not
         _lock_dropout(self.encoder, options.dropout)
         self.options, self.width = options, int(made.hidden_size)
         self.mark = nn.Parameter(torch.zeros(self.width)) if options.marked_layers else None
         self._freeze(options.frozen_layers)
+        if self.mark is not None and not self._can_mark():
+            raise InputError(
+                f"--encoder.marked_layers must be 0 for an encoder of the kind {made.model_type}: "
+                "its layers cannot read a sentence again by themselves. The predicate is marked above it then."
+            )
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch length width"]:
         return self._states(batch)[batch["places"]]
@@ -65,19 +71,48 @@ class PretrainedReader(nn.Module):
         """Of every position of every window, one window after the other.
 
         Short rows are mixed by written-out products on a CPU: there the fused kernel, made for long rows, is slower to train.
+        An architecture that has no fused kernel always does so.
         """
         pieces = batch["pieces"]
         is_piece = positions_before(batch["piece_lengths"], pieces.shape[1])
         kernel = "eager" if pieces.device.type == "cpu" and pieces.shape[1] <= SHORT else "sdpa"
-        if self.encoder.config._attn_implementation != kernel:
+        if self.has_fused and self.encoder.config._attn_implementation != kernel:
             self.encoder.set_attn_implementation(kernel)
         return self.encoder(input_ids=pieces, attention_mask=is_piece.long()).last_hidden_state.flatten(0, 1)
+
+    @torch.no_grad()
+    def _can_mark(self) -> bool:
+        """Whether layers can be run on chosen rows: tried, as many and more than there are, with a mark that is nothing yet."""
+        batch = {
+            "pieces": torch.tensor([[1, 2, 3], [2, 1, 0]]),
+            "piece_lengths": torch.tensor([3, 2]),
+            "num_windows": torch.tensor([1, 1]),
+            "places": torch.tensor([[1, 2], [4, 4]]),
+        }
+        self.eval()
+        plain = self(batch)
+        try:
+            for rows in (torch.tensor([1, 0]), torch.tensor([0, 1, 0])):
+                found = self.marked(batch, lambda _, rows=rows: (rows, torch.zeros_like(rows)))
+                if found.shape != plain[rows].shape or not found.allclose(plain[rows], rtol=1e-3, atol=1e-4):
+                    return False
+        except (
+            AttributeError,
+            IndexError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):  # whatever layers do with rows they do not expect
+            return False
+        finally:
+            self.train()
+        return True
 
     def load_pretrained(self, path: str) -> None:
         """Take the weights of a transformers folder or hub id of the same architecture."""
         from transformers import AutoModel
 
-        weights = AutoModel.from_pretrained(path, dtype=torch.float32).state_dict()
+        weights = _encoder_of(AutoModel.from_pretrained(path, dtype=torch.float32)).state_dict()
         missing = self.encoder.load_state_dict(weights, strict=False).missing_keys
         if missing:
             raise InputError(f"the encoder's weights lack {missing[0]}.", file=path)
@@ -126,7 +161,7 @@ class _Marking:
     def __init__(self, batch: Batch, mark: Tensor, choose: Callable[[Tensor], Rows]) -> None:
         self.batch, self.mark, self.choose = batch, mark, choose
         self.windows = self.places = torch.zeros(0, dtype=torch.long)
-        self.num_windows = len(batch["pieces"])
+        self.num_windows, self.length = batch["pieces"].shape
 
     def __call__(self, _layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         states, *rest = (*given, *([named["hidden_states"]] if not given else []))
@@ -146,11 +181,12 @@ class _Marking:
         return rows + is_marked.unflatten(0, rows.shape[:2]) * self.mark.to(rows.dtype)
 
     def _of_rows(self, value: Any) -> Any:
-        """Masks and positions, where they are of each window."""
+        """Masks and positions, where they are of each window; a table of (distances, features) is not."""
         if isinstance(value, tuple):
             return tuple(map(self._of_rows, value))
-        is_of_each = isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == self.num_windows
-        return value[self.windows] if is_of_each else value
+        if not isinstance(value, Tensor) or value.dim() < 2 or value.shape[0] != self.num_windows:
+            return value
+        return value[self.windows] if value.dim() > 2 or value.shape[1] == self.length else value
 
 
 def _windows_of(batch: Batch, sentences: Int[Tensor, " rows"]) -> tuple[Int[Tensor, " windows"], Int[Tensor, "rows length"]]:
@@ -164,6 +200,11 @@ def _windows_of(batch: Batch, sentences: Int[Tensor, " rows"]) -> tuple[Int[Tens
     windows = first[sentences][owner] + row - begins[owner]
     moved = (begins - first[sentences]) * batch["pieces"].shape[1]
     return windows, batch["places"][sentences] + moved[:, None]
+
+
+def _encoder_of(model: Any) -> nn.Module:
+    """The model, or the half of it that reads, where another half writes."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
 def layers_of(encoder: nn.Module) -> list[nn.Module]:

@@ -57,8 +57,9 @@ class PieceEncoder:
             ) from None
         if not getattr(tokenizer, "is_fast", False):
             raise InputError(f"the encoder must have a fast tokenizer (tokenizer.json), {path!r} has none.")
-        known = getattr(config, "max_position_embeddings", None) or max_pieces
-        return cls(tokenizer.backend_tokenizer.to_str(), config.to_dict(), min(max_pieces, known - OFFSET_POSITIONS))
+        known = getattr(config, "max_position_embeddings", None) or 0
+        longest = known - OFFSET_POSITIONS if known > 0 else max_pieces  # XLNet's is -1: any length
+        return cls(tokenizer.backend_tokenizer.to_str(), config.to_dict(), min(max_pieces, longest))
 
     def to_json(self) -> dict[str, Any]:
         """The arguments of the constructor."""
