@@ -1,5 +1,7 @@
 """A pretrained encoder as a reader of words."""
 
+import json
+
 import pytest
 import torch
 
@@ -89,12 +91,12 @@ def test_any_architecture_learns(name):
     assert read.encoder.get_input_embeddings().weight.grad is not None
 
 
-def test_of_an_encoder_and_a_decoder_the_encoder_reads(tmp_path):
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_of_an_encoder_and_a_decoder_the_encoder_reads(tmp_path, name):
     torch.manual_seed(1)
-    config = transformers.AutoConfig.for_model(**T5)
-    given = transformers.T5Model(config)
+    given = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**KINDS[name]))
     given.save_pretrained(tmp_path)
-    read, pieces = reader(T5), torch.tensor([[1, 5, 6]])
+    read, pieces = reader(KINDS[name]), torch.tensor([[1, 5, 6]])
     read.load_pretrained(str(tmp_path))
     with torch.no_grad():
         wanted = given.eval().encoder(input_ids=pieces).last_hidden_state[0, 1:]
@@ -181,3 +183,55 @@ def test_its_weights_are_those_of_the_folder(tmp_path):
     with torch.no_grad():
         wanted = given.eval()(input_ids=pieces).last_hidden_state[0, 1:]
         torch.testing.assert_close(read(batch_of([[1, 5, 6]]))[0], wanted)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**CONFIG)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def change(folder, **values):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.safetensors", None, "Error no file named model.safetensors"),
+        ("model.safetensors", b"cut short", "Error while deserializing header"),
+        ("pytorch_model.bin", b"junk", "unpack requires a buffer"),
+        ("model.safetensors.index.json", b'{"metadata": {}, "weight_map": {"a": "nowhere"}}', ".*No such file or directory"),
+        ("model.safetensors.index.json", b"{", "Expecting property name"),
+    ],
+)
+def test_weights_that_cannot_be_read_are_told(folder, name, content, message):
+    (folder / "model.safetensors").unlink()
+    if content:
+        (folder / name).write_bytes(content)
+    with pytest.raises(
+        InputError, match=rf"the encoder's weights cannot be read: {message}.*\. Fetch the folder anew\."
+    ) as told:
+        reader().load_pretrained(str(folder))
+    assert told.value.file == str(folder)
+
+
+def test_weights_of_another_size_are_told(folder):
+    change(folder, intermediate_size=64)
+    with pytest.raises(InputError, match=r"lack encoder\.layer\.0\.intermediate\.dense\.weight, or have it in another size"):
+        reader(CONFIG | {"intermediate_size": 64}).load_pretrained(str(folder))
+
+
+def test_a_layer_without_weights_is_not_left_to_chance(folder):
+    change(folder, num_hidden_layers=4)
+    with pytest.raises(InputError, match=r"the encoder's weights lack encoder\.layer\.3\."):
+        reader(CONFIG | {"num_hidden_layers": 4}).load_pretrained(str(folder))
+
+
+def test_what_is_not_read_may_be_missing(tmp_path):
+    """Weights of masked language models have no pooler, and an encoder needs no decoder."""
+    transformers.BertForMaskedLM(transformers.AutoConfig.for_model(**CONFIG)).save_pretrained(tmp_path)
+    reader().load_pretrained(str(tmp_path))
+    transformers.T5EncoderModel(transformers.AutoConfig.for_model(**T5)).save_pretrained(tmp_path)
+    reader(T5).load_pretrained(str(tmp_path))

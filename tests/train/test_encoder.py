@@ -137,9 +137,21 @@ def test_readings_are_ranked(tiny_data, tmp_path, capsys):
         (["--encoder.path", "nowhere"], "--encoder.path must be a transformers folder"),
         (["--words.vectors", "nowhere.txt"], "nowhere.txt: there is no such file"),
         (["--encoder.marked_layers", "1"], "marked_layers needs an encoder"),
+        (["--encoder.learning_rate", "-1"], "learning_rate must be at least 0, got -1"),
     ],
 )
 def test_what_is_not_there_is_told(tiny_roles, tmp_path, capsys, options, message):
     code, result, _ = run(capsys, "train", "srl", "--data", str(tiny_roles), "--out", str(tmp_path / "run"), *options)
     assert code == 2
     assert message in result["error"]
+
+
+def test_an_encoder_without_weights_is_told(tiny_data, tiny_encoder, tmp_path, capsys):
+    shutil.copytree(tiny_encoder, tmp_path / "encoder", ignore=shutil.ignore_patterns("*.safetensors"))
+    options = ["--out", str(tmp_path / "run"), "--encoder.path", str(tmp_path / "encoder"), *SMALL]
+    code, result, _ = run(capsys, "train", "ner", "--data", str(tiny_data), *options)
+    assert code == 2
+    assert (
+        f"{tmp_path / 'encoder'}: the encoder's weights cannot be read: Error no file named model.safetensors"
+        in result["error"]
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from regard.errors import InputError
@@ -15,6 +18,8 @@ from regard.models.model import Batch
 from regard.models.options import EncoderOptions
 
 Rows = tuple[Tensor, Tensor]
+UNREADABLE = (OSError, RuntimeError, ValueError, EOFError, struct.error, SafetensorError, UnpicklingError)
+"""What reading weights ends in where a file of them is missing, cut short or something else."""
 SHORT = 256
 """Pieces of a window."""
 
@@ -109,13 +114,23 @@ class PretrainedReader(nn.Module):
         return True
 
     def load_pretrained(self, path: str) -> None:
-        """Take the weights of a transformers folder or hub id of the same architecture."""
+        """Take the weights of a transformers folder or hub id of the same architecture; InputError unless all are there."""
         from transformers import AutoModel
 
-        weights = _encoder_of(AutoModel.from_pretrained(path, dtype=torch.float32)).state_dict()
-        missing = self.encoder.load_state_dict(weights, strict=False).missing_keys
-        if missing:
-            raise InputError(f"the encoder's weights lack {missing[0]}.", file=path)
+        wanted = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
+        try:
+            whole, told = AutoModel.from_pretrained(path, **wanted)
+        except UNREADABLE as fault:
+            reason = str(fault).strip().split("\n")[0].rstrip(".")
+            raise InputError(f"the encoder's weights cannot be read: {reason}. Fetch the folder anew.", file=path) from None
+        absent = {*told["missing_keys"], *(name for name, *_ in told["mismatched_keys"])}
+        lacking = {id(one) for name, one in whole.named_parameters(remove_duplicate=False) if name in absent}
+        given, own = _encoder_of(whole), self.encoder.state_dict()
+        for name, one in given.named_parameters():
+            if id(one) in lacking and name in own:
+                message = f"the encoder's weights lack {name}, or have it in another size than config.json says."
+                raise InputError(f"{message} Weights and config.json must be of one model.", file=path)
+        self.encoder.load_state_dict(given.state_dict(), strict=False)
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """Rates that fall by `layer_decay` with each layer towards the input; ULMFiT, arXiv:1801.06146, section 3.2."""

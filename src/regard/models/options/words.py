@@ -53,7 +53,8 @@ class EncoderOptions:
     marked_layers: int = 0
 
     def __post_init__(self) -> None:
-        require(self, layer_decay=(0, 1), frozen_layers=(-1, None), dropout=SHARE, max_pieces=(8, None), marked_layers=COUNT)
+        require(self, learning_rate=COUNT, layer_decay=(0, 1), frozen_layers=(-1, None), dropout=SHARE)
+        require(self, max_pieces=(8, None), marked_layers=COUNT)
 
 
 @dataclass(frozen=True)
