@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from regard.data.files import Files
-from regard.data.quality import Fact, Labelled, check_parts, first_few
+from regard.data.findings import MOST_LISTED, Finding, first_few, num_findings
+from regard.data.quality import Fact, Labelled, check_parts
 from regard.data.typos import near_duplicates
 
 FILES = Files(Path("train"), Path("dev"), Path("test"))
@@ -95,8 +96,8 @@ def test_long_words_are_quoted_in_part():
 def test_long_sentences_are_told_the_first_few():
     findings = told(max_length=3, test=[sentence(f"{i} b c d", line=i) for i in range(1, 11)])
     assert len(findings) == 3
-    assert findings[0].startswith("warning: test:1: the sentence has 4 tokens, more than the 3 that a model takes in")
-    assert findings[2].endswith("Split it. And 7 more like this.")
+    assert findings[0].startswith("warning: test:1: the sentence has 4 tokens, more than 3. See that")
+    assert findings[2].endswith("encoder reads it in windows. And 7 more like this.")
 
 
 def test_labels_that_training_has_not_are_told():
@@ -172,7 +173,25 @@ def test_checks_take_linear_time():
     assert seconds(20_000) < 20 * seconds(2_000) + 1  # a square would be 100 times
 
 
-def test_the_last_of_the_first_few_says_how_many_more():
-    some = check_parts(FILES, {"train": [], "dev": [sentence(f"{i} b", line=i) for i in range(5)], "test": []}, 1)
+def test_of_a_kind_the_first_are_shown_and_all_are_listed():
+    some = [Finding("warning", Path("dev"), line, f"of {line}") for line in range(1, 6)]
     assert first_few(some, 9) == some
     assert first_few([]) == []
+    shown = first_few(some)
+    assert [str(one) for one in shown][1:] == ["warning: dev:2: of 2", "warning: dev:3: of 3 And 2 more like this."]
+    assert [one["line"] for finding in shown for one in finding.listed()] == [1, 2, 3, 4, 5]
+    assert num_findings(shown) == 5
+    again = first_few(first_few(some, 2) + some, 2)
+    assert [one["line"] for finding in again for one in finding.listed()] == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]
+
+
+def test_of_very_many_the_first_are_held_and_the_number_of_the_rest_is_told():
+    def many():
+        for line in range(5 * MOST_LISTED):
+            yield Finding("error", Path("train"), line + 1, "wrong")
+
+    for most in (3, MOST_LISTED):
+        shown = first_few(many(), most)
+        *listed, last = [one for finding in shown for one in finding.listed()]
+        assert (len(shown), len(listed), num_findings(shown)) == (most, MOST_LISTED, 5 * MOST_LISTED)
+        assert last["message"] == "… and 4,000 more like these, which are not listed."

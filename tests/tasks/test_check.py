@@ -63,8 +63,26 @@ def test_of_many_labels_and_findings_the_first_are_printed(tmp_path):
     assert sum(line.endswith("  6") for line in lines) == MOST_LABELS
     lines = lines_of(written(tmp_path, train=TRAIN + "b\tX\n" * 150))
     assert sum(line.startswith("error: FILE:") for line in lines) == MOST_FINDINGS
-    assert lines[-3:-1] == ["… and 50 more; --json has them all.", ""]
+    assert lines[-3:-1] == ["… and 50 more; --json lists them.", ""]
     assert lines[-1].startswith("150 errors, 0 warnings.")
+
+
+def test_all_findings_are_in_the_result_and_a_few_of_a_kind_are_printed(tmp_path):
+    train = TRAIN + "".join(f"Ada\tB-rare{name}\n\n" for name in "abcdefgh")
+    result = check_files(Ner(), written(tmp_path, train=train))
+    rare = [one for one in result["findings"] if "fewer than 5 are seldom learnt" in one["message"]]
+    assert [one["line"] for one in rare] == [25 + 2 * number for number in range(8)]
+    assert all(one.keys() == {"level", "file", "line", "message"} for one in rare)
+    assert sum("fewer than 5 are seldom learnt" in line for line in result["lines"]) == 3
+    assert any(line.endswith("And 5 more like this.") for line in result["lines"])
+    assert result["lines"][-1].startswith(f"0 errors, {len(result['findings'])} warnings.")
+
+
+def test_a_million_wrong_rows_are_counted_and_not_kept(tmp_path):
+    result = check_files(Ner(), written(tmp_path, train=TRAIN + "b\tX\n" * 3000))
+    assert result["num_errors"] == 3000
+    assert len(result["findings"]) == 1001
+    assert result["lines"][-3] == "… and 2,900 more; --json lists them."
 
 
 def test_a_message_quotes_no_endless_word_or_list():

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from regard.data.files import read_lines
-from regard.data.findings import Finding
+from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.data.sentence import Sentence
 from regard.data.spans import OUTSIDE, spans_of, split_tag, to_bio
 
@@ -31,8 +31,8 @@ def read_conll(path: Path) -> tuple[list[Sentence], list[Finding]]:
 
 def parse_conll(lines: Sequence[str], path: Path) -> tuple[list[Sentence], list[Finding]]:
     """The same for lines at hand; `path` is what findings call them."""
-    findings: list[Finding] = []
-    blocks = list(_blocks(lines, path, findings))
+    blocks: list[list[Row]] = []
+    findings = first_few(_errors(lines, path, blocks), MOST_LISTED)
     if not blocks and not findings:
         findings.append(Finding("error", path, None, "the file holds no sentence. It must have rows of token and tag."))
     sentences, repairs = from_rows(blocks, path)
@@ -42,8 +42,8 @@ def parse_conll(lines: Sequence[str], path: Path) -> tuple[list[Sentence], list[
 def from_rows(blocks: list[list[Row]], path: Path) -> tuple[list[Sentence], list[Finding]]:
     """A sentence a block, its tags brought to IOB2 from the scheme that all of them keep to, and what was mended."""
     scheme = scheme_of([[tag for _, _, tag in block] for block in blocks])
-    findings = [finding for block in blocks for finding in _repairs(block, scheme, path)]
-    return [_sentence(block) for block in blocks], findings
+    repairs = (finding for block in blocks for finding in _repairs(block, scheme, path))
+    return [_sentence(block) for block in blocks], first_few(repairs, MOST_LISTED)
 
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
@@ -86,14 +86,14 @@ def tag_problem(tag: str) -> str:
     return f"the tag {_short([tag])} is of no known scheme. {known}"
 
 
-def _blocks(lines: Sequence[str], path: Path, findings: list[Finding]) -> Iterator[list[Row]]:
-    """The rows of each sentence; rows that cannot be read become findings."""
+def _errors(lines: Sequence[str], path: Path, blocks: list[list[Row]]) -> Iterator[Finding]:
+    """Rows that cannot be read; those of each sentence that can be are put behind `blocks`."""
     separator, width = None, 0
     block: list[Row] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             if block:
-                yield block
+                blocks.append(block)
             block = []
             continue
         if is_passed_over(line):
@@ -103,11 +103,11 @@ def _blocks(lines: Sequence[str], path: Path, findings: list[Finding]) -> Iterat
             width = len(line.split(separator))
         row, problem = _row(line.split(separator), width, separator)
         if problem:
-            findings.append(Finding("error", path, number, problem))
+            yield Finding("error", path, number, problem)
         else:
             block.append((number, *row))
     if block:
-        yield block
+        blocks.append(block)
 
 
 def _row(fields: list[str], width: int, separator: str | None) -> tuple[tuple[str, str], str]:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from regard.data.findings import Finding
+from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.data.paragraphs import Line, paragraphs, read_each
 from regard.errors import InputError
 
@@ -62,12 +62,10 @@ def read_conllu(lines: Iterable[str], path: Path) -> tuple[list[Block], list[Fin
     """The sentences that could be read, and what is wrong with the rest; `path` is what findings call the file."""
     unnamed: list[Finding] = []
     blocks, wrong = read_each(_with_columns(paragraphs(lines), path, unnamed), lambda given: _block(*given), path)
-    findings = [*unnamed, *wrong]
-    for block in blocks:
-        if block.text is None and any(map(_TEXT.match, block.comments)):
-            message = "the comment text = does not hold the words of FORM in their order; read without its offsets."
-            findings.append(Finding("warning", path, block.lines[0], message))
-    return blocks, sorted(findings, key=lambda finding: finding.line or 0)
+    message = "the comment text = does not hold the words of FORM in their order; read without its offsets."
+    unplaced = (block for block in blocks if block.text is None and any(map(_TEXT.match, block.comments)))
+    warnings = first_few((Finding("warning", path, block.lines[0], message) for block in unplaced), MOST_LISTED)
+    return blocks, sorted([*unnamed, *wrong, *warnings], key=lambda finding: finding.line or 0)
 
 
 def _with_columns(

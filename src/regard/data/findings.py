@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ from regard.errors import InputError
 
 INPUT = Path("input")
 """What findings call lines that are given to predict on: no file that could be checked."""
+MOST_LISTED = 1_000
+"""Findings of a kind that are kept, lest those of a million lines fill the memory."""
+_FEW = 3
 _LONG_WORD = re.compile(r"\S{81,}")
 _LONGEST = 480
 
@@ -25,17 +29,55 @@ class Finding:
     file: Path
     line: int | None
     message: str
+    more: tuple[Finding, ...] = ()
+    """Others of its kind, which are listed, but not shown to a person."""
+    num_left_out: int = 0
+    """How many there are besides."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", brief(self.message))
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
-        return f"{self.level}: {where}: {self.message}"
+        return f"{self.level}: {where}: {self.message}{_and_more(self.number - 1)}"
 
-    def to_json(self) -> dict[str, Any]:
-        """The finding as plain values."""
-        return asdict(self) | {"file": str(self.file)}
+    @property
+    def number(self) -> int:
+        """Of this and all like it."""
+        return 1 + sum(one.number for one in self.more) + self.num_left_out
+
+    def listed(self) -> Iterator[dict[str, Any]]:
+        """This and those like it as plain values, and last how many were left out."""
+        place = {"level": self.level, "file": str(self.file)}
+        yield {**place, "line": self.line, "message": self.message}
+        for one in self.more:
+            yield from one.listed()
+        if self.num_left_out:
+            yield {**place, "line": None, "message": f"… and {self.num_left_out:,} more like these, which are not listed."}
+
+
+def _and_more(number: int) -> str:
+    return f" And {number:,} more like this." if number else ""
+
+
+def first_few(findings: Iterable[Finding], most: int = _FEW) -> list[Finding]:
+    """Of a kind, those that are shown: the first. The last of them has the others, and says how many there are.
+
+    They are taken as they come, and no more than MOST_LISTED held.
+    """
+    given = iter(findings)
+    shown = list(islice(given, most))
+    more = tuple(islice(given, MOST_LISTED - most))
+    num_left_out = sum(one.number for one in given)
+    if more or num_left_out:
+        last = shown[-1]
+        shown[-1] = replace(last, more=(*last.more, *more), num_left_out=last.num_left_out + num_left_out)
+    return shown
+
+
+def num_findings(findings: Iterable[Finding]) -> int:
+    """How many there are, with all like them."""
+    return sum(one.number for one in findings)
 
 
 def brief(message: str) -> str:
@@ -61,13 +103,14 @@ def raise_first_error(findings: Iterable[Finding]) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         advice = "." if errors[0].file == INPUT else ": regard check lists them all."
-        more = f" ({len(errors) - 1} more{advice})" if len(errors) > 1 else ""
-        raise InputError(errors[0].message + more, file=errors[0].file, line=errors[0].line)
+        more = num_findings(errors) - 1
+        told = f" ({more:,} more{advice})" if more else ""
+        raise InputError(errors[0].message + told, file=errors[0].file, line=errors[0].line)
 
 
 def tell(findings: Sequence[Finding], most: int = 5) -> None:
     """On standard error, some of them."""
     for finding in findings[:most]:
         print(finding, file=sys.stderr)
-    if len(findings) > most:
-        print(f"… and {len(findings) - most} more warnings: regard check lists them all.", file=sys.stderr)
+    if more := num_findings(findings[most:]):
+        print(f"… and {more:,} more warnings: regard check lists them all.", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from regard.data.findings import Finding
+from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.errors import InputError
 
 Line = tuple[int, str]
@@ -33,10 +33,12 @@ def read_each(
 ) -> tuple[list[Made], list[Finding]]:
     """What `read` makes of each; where it raises InputError, a finding at the error's line or at that of the pair."""
     made: list[Made] = []
-    findings: list[Finding] = []
-    for line, one in given:
-        try:
-            made.append(read(one))
-        except InputError as error:
-            findings.append(Finding("error", path, error.line or line, error.message))
-    return made, findings
+
+    def errors() -> Iterator[Finding]:
+        for line, one in given:
+            try:
+                made.append(read(one))
+            except InputError as error:
+                yield Finding("error", path, error.line or line, error.message)
+
+    return made, first_few(errors(), MOST_LISTED)

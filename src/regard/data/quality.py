@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from regard.data.files import Files
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, counted, first_few
 from regard.data.typos import near_duplicates
 
 MIN_SEEN = 5
@@ -46,7 +46,7 @@ Parts = dict[str, list[Labelled]]
 
 
 def check_parts(files: Files, parts: Parts, max_length: int | None = None) -> list[Finding]:
-    """Warnings, a handful of a kind at most; `max_length` is how many tokens a model takes in at once."""
+    """Warnings, of each kind a handful to be shown; sentences of more than `max_length` tokens are told."""
     paths = dict(files.items())
     findings = [*_slips(paths, parts), *_rare(paths, parts)]
     for split, path in paths.items():
@@ -57,14 +57,6 @@ def check_parts(files: Files, parts: Parts, max_length: int | None = None) -> li
             findings += first_few(_unseen(parts["train"], parts[split], path))
             findings += _leaked(parts["train"], parts[split], (paths["train"], path))
     return findings
-
-
-def first_few(findings: Sequence[Finding], most: int = _SHOWN) -> list[Finding]:
-    """The first of many; the last that is kept says how many more there are."""
-    kept, more = list(findings[:most]), len(findings) - most
-    if more > 0:
-        kept[-1] = replace(kept[-1], message=f"{kept[-1].message} And {more:,} more like this.")
-    return kept
 
 
 def label_counts(sentences: Sequence[Labelled]) -> Counter[str]:
@@ -136,14 +128,11 @@ def _leaked(train: Sequence[Labelled], sentences: Sequence[Labelled], paths: tup
         yield _about(pairs, len(sentences), paths[1], what, advice)
 
 
-def _contradictions(sentences: Sequence[Labelled], path: Path) -> list[Finding]:
-    differing = ((one, first, _differences(first, one)) for one, first in _pairs(sentences))
-    message = "line {} has the same words with other labels: {}. Mend one."
-    return [
-        Finding("warning", path, one.line, message.format(first.line, difference))
-        for one, first, difference in differing
-        if difference
-    ]
+def _contradictions(sentences: Sequence[Labelled], path: Path) -> Iterator[Finding]:
+    for one, first in _pairs(sentences):
+        if difference := _differences(first, one):
+            message = f"line {first.line} has the same words with other labels: {difference}. Mend one."
+            yield Finding("warning", path, one.line, message)
 
 
 def _differences(there: Labelled, here: Labelled) -> str:
@@ -171,11 +160,14 @@ def _quoted(tokens: Sequence[str], place: tuple[int, ...]) -> str:
     return f'"{shown}"' + (f' of "{tokens[of]}"' if of >= 0 and of != start else "")
 
 
-def _too_long(sentences: Sequence[Labelled], most: int, path: Path) -> list[Finding]:
-    message = "the sentence has {:,} tokens, more than the {:,} that a model takes in at once. Split it."
-    return [
-        Finding("warning", path, one.line, message.format(len(one.tokens), most)) for one in sentences if len(one.tokens) > most
-    ]
+def _too_long(sentences: Sequence[Labelled], most: int, path: Path) -> Iterator[Finding]:
+    message = (
+        "the sentence has {:,} tokens, more than {:,}. See that no sentence's end is missing; a pretrained encoder reads it in "
+        "windows."
+    )
+    for one in sentences:
+        if len(one.tokens) > most:
+            yield Finding("warning", path, one.line, message.format(len(one.tokens), most))
 
 
 def _pairs(sentences: Sequence[Labelled]) -> Iterator[tuple[Labelled, Labelled]]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.files import Files
-from regard.data.findings import Finding, brief, counted
+from regard.data.findings import Finding, brief, counted, num_findings
 from regard.data.quality import Labelled, label_counts
 from regard.errors import InputError
 from regard.tasks.task import Task
 
 MOST_LABELS, MOST_FINDINGS = 30, 100
-"""That are printed; --json has all."""
+"""That are printed; --json has the others too."""
 
 
 def read_all(task: Task, files: Files) -> tuple[dict[str, list[Any]], list[Finding]]:
@@ -34,18 +34,18 @@ def check_files(task: Task, files: Files) -> dict[str, Any]:
     parts, findings = read_all(task, files)
     counts = {split: {"file": str(path), **task.describe(parts[split])} for split, path in files.items()}
     labelled = {split: task.labelled(examples) for split, examples in parts.items()}
-    num_errors = sum(finding.level == "error" for finding in findings)
+    num_errors = num_findings(one for one in findings if one.level == "error")
     return {
         "task": task.name,
         "files": counts,
-        "findings": [finding.to_json() for finding in findings],
+        "findings": [one for finding in findings for one in finding.listed()],
         "num_errors": num_errors,
         "exit_code": 2 if num_errors else 0,
         "lines": [
             *_sizes(counts, labelled),
             *_label_table({split: label_counts(sentences) for split, sentences in labelled.items()}),
             *_told(findings),
-            _verdict(num_errors, len(findings) - num_errors, files),
+            _verdict(num_errors, num_findings(findings) - num_errors, files),
         ],
     }
 
@@ -87,8 +87,8 @@ def _aligned(rows: Sequence[Sequence[str]], *, is_last_text: bool = False) -> li
 def _told(findings: Sequence[Finding]) -> list[str]:
     """Errors first, then warnings; a blank line where there is one."""
     ordered = sorted(findings, key=lambda finding: finding.level)
-    more = len(ordered) - MOST_FINDINGS
-    rest = [f"… and {more:,} more; --json has them all."] if more > 0 else []
+    more = num_findings(ordered[MOST_FINDINGS:])
+    rest = [f"… and {more:,} more; --json lists them."] if more else []
     return [*map(str, ordered[:MOST_FINDINGS]), *rest, *([""] if ordered else [])]
 
 

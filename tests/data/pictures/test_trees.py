@@ -124,7 +124,7 @@ def test_of_many_errors_twenty_are_told(tmp_path):
     files = {f"rose/{number}.png": b"" for number in range(50)}
     _, findings = read_pictures(tree(tmp_path / "train", files))
     assert len(findings) == 20
-    assert findings[-1].message.endswith("And 30 more like this.")
+    assert str(findings[-1]).endswith("And 30 more like this.")
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path):

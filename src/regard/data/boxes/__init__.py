@@ -8,9 +8,8 @@ from regard.data.boxes.finding import find_scenes, part_at
 from regard.data.boxes.quality import check_scenes, describe_scenes
 from regard.data.boxes.scene import Box, Scene
 from regard.data.boxes.settling import settled
-from regard.data.findings import Finding
+from regard.data.findings import Finding, first_few
 from regard.data.pictures.verification import verified
-from regard.data.quality import first_few
 
 __all__ = ["Box", "Scene", "check_scenes", "describe_scenes", "find_scenes", "read_scenes"]
 _MOST_ERRORS = 20

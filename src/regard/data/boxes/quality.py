@@ -9,9 +9,9 @@ from typing import Any
 
 from regard.data.boxes.scene import Scene
 from regard.data.files import Files
-from regard.data.findings import Finding, share_of
+from regard.data.findings import Finding, first_few, share_of
 from regard.data.pictures.quality import unseen
-from regard.data.quality import Labelled, check_parts, first_few
+from regard.data.quality import Labelled, check_parts
 
 Parts = dict[str, list[Scene]]
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from regard.data.boxes.scene import Box, Draft, Given, Scene
-from regard.data.findings import Finding
+from regard.data.findings import Finding, first_few
 from regard.data.pictures.picture import Picture
-from regard.data.quality import first_few
 
 _NEAR = 1.0
 """Pixels that a box may reach beyond its picture without being told, for coordinates are rounded."""

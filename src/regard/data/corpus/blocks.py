@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regard.data.corpus.files import is_json_lines, left_out, texts_in
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, counted, first_few
 from regard.data.json_values import as_text, one_object
-from regard.data.quality import first_few
 from regard.data.stream import Lines, open_lines
 from regard.errors import InputError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from regard.data.conll import Row, from_rows, tag_problem
 from regard.data.conllu import COLUMNS, Block, names_columns, read_conllu
-from regard.data.findings import Finding
+from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.data.paragraphs import paragraphs
 from regard.data.sentence import Sentence
 from regard.data.spans import OUTSIDE
@@ -43,9 +43,8 @@ def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Senten
     if blocks and not any(_tag(misc) for block in blocks for misc in block.column("MISC")):
         message = "no entity is marked in MISC. Mark words by NER=B-PER, and others by NER=O."
         return [], [*findings, Finding("error", path, blocks[0].lines[0], message)]
-    wrong = [finding for block in blocks for finding in _wrong_tags(block, path)]
-    lines_of_wrong = {finding.line for finding in wrong}
-    good = [block for block in blocks if lines_of_wrong.isdisjoint(block.lines)]
+    wrong = first_few((finding for block in blocks for finding in _wrong_tags(block, path)), MOST_LISTED)
+    good = [block for block in blocks if not any(_wrong_tags(block, path))]
     tagged, repairs = from_rows([_rows(block) for block in good], path)
     sentences = [replace(_sentence(block), tags=known.tags) for block, known in zip(good, tagged, strict=True)]
     return sentences, findings + wrong + repairs

@@ -11,10 +11,9 @@ from typing import Any
 
 from regard.data.conll import from_rows, looks_like_conll
 from regard.data.entities.records import Read, read_line
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, counted, first_few
 from regard.data.json_values import looks_like_json
 from regard.data.paragraphs import Line, read_each
-from regard.data.quality import first_few
 from regard.data.sentence import Sentence
 
 LIMITS = (

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from regard.data.files import SPLITS, Files, find_files
-from regard.data.findings import Finding
+from regard.data.findings import Finding, first_few
 from regard.data.pairs import parallel
 from regard.data.pairs.formats import READERS, reader_of
 from regard.data.pairs.languages import Languages
 from regard.data.pairs.pair import Pair
 from regard.data.pairs.quality import check_pairs, cleaned
-from regard.data.quality import first_few
 from regard.errors import InputError
 
 __all__ = ["Languages", "Pair", "check_pairs", "find_pairs", "read_pairs", "way_of"]

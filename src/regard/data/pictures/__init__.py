@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from regard.data.findings import Finding, share_of
+from regard.data.findings import Finding, first_few, share_of
 from regard.data.pictures.finding import find_pictures
 from regard.data.pictures.formats import FORMS, listed, reader_of
 from regard.data.pictures.picture import Picture, Store, pixels
@@ -13,7 +13,6 @@ from regard.data.pictures.quality import check_pictures, describe_pictures, unse
 from regard.data.pictures.stores import Folder
 from regard.data.pictures.trees import PICTURES
 from regard.data.pictures.verification import verified
-from regard.data.quality import first_few
 from regard.data.stream import existing, open_lines
 from regard.errors import InputError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regard.data.files import Files
-from regard.data.findings import Finding, counted, share_of
+from regard.data.findings import Finding, counted, first_few, share_of
 from regard.data.pictures.picture import Picture
-from regard.data.quality import Labelled, check_parts, first_few
+from regard.data.quality import Labelled, check_parts
 from regard.data.typos import near_duplicates
 
 MAX_RATIO = 20

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from regard.data.files import SPLITS
-from regard.data.findings import Finding, counted
+from regard.data.findings import Finding, counted, first_few
 from regard.data.pictures.picture import Picture
 from regard.data.pictures.stores import ARCHIVES, tree_at
-from regard.data.quality import first_few
 from regard.errors import InputError
 
 PICTURES = (

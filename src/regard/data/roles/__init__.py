@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from regard.data.files import read_lines
-from regard.data.findings import Finding
+from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.data.offsets import misplaced
 from regard.data.roles import conll2005, conll2012, conllup, jsonl
 from regard.data.roles.propositions import overlaps
@@ -28,7 +28,9 @@ def read_roles(path: Path) -> tuple[list[RoleSentence], list[Finding]]:
     A sentence that names no predicates, not even that there are none, is no example to learn from or to score by: an error.
     """
     sentences, findings = parse_roles(read_lines(path), path)
-    unknown = [Finding("error", path, one.line, _UNLABELLED) for one in sentences if one.propositions is None]
+    unknown = first_few(
+        (Finding("error", path, one.line, _UNLABELLED) for one in sentences if one.propositions is None), MOST_LISTED
+    )
     labelled = [one for one in sentences if one.propositions is not None]
     return labelled, sorted(findings + unknown, key=lambda finding: finding.line or 0)
 
@@ -41,10 +43,8 @@ def parse_roles(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], l
     sentences, findings = known.parse(lines, path)
     if not sentences and not findings:
         findings.append(Finding("error", path, None, "the file holds no sentence."))
-    for sentence in sentences:
-        findings += overlaps(sentence, path)
-        told = misplaced(sentence.tokens, sentence.text, sentence.offsets)
-        findings += [Finding("warning", path, sentence.line, text) for text in told]
+    findings += first_few((one for sentence in sentences for one in overlaps(sentence, path)), MOST_LISTED)
+    findings += first_few(one for sentence in sentences for one in _misplaced(sentence, path))
     return sentences, sorted(findings, key=lambda finding: finding.line or 0)
 
 
@@ -57,6 +57,11 @@ def write_roles(sentences: Sequence[RoleSentence], format: str) -> list[str]:
     if format not in FORMATS:
         raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {format!r}.")
     return FORMATS[format].write(sentences)
+
+
+def _misplaced(sentence: RoleSentence, path: Path) -> Iterator[Finding]:
+    for text in misplaced(sentence.tokens, sentence.text, sentence.offsets):
+        yield Finding("warning", path, sentence.line, text)
 
 
 def _meant(lines: Sequence[str]) -> ModuleType | None:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from regard.data.findings import Finding
+from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.data.paragraphs import paragraphs, read_each
 from regard.data.roles.brackets import NOTHING, TAG, WORD, read_brackets, rows_of, tokens_of, write_brackets
 from regard.data.roles.propositions import checked_tokens, field, proposition, split_sense
@@ -60,7 +60,7 @@ def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Fi
     if given and not layout.lemma:
         message = "the file has no words: it can be scored against gold, but not be learned from."
         findings.append(Finding("warning", path, None, message))
-    findings += _left_out(given, layout, path)
+    findings += first_few(_left_out(given, layout, path), MOST_LISTED)
     sentences, more = read_each(((rows[0][0], rows) for rows in given), partial(_sentence, layout=layout), path)
     return sentences, findings + more
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from regard.data.files import Files
-from regard.data.findings import Finding
+from regard.data.findings import Finding, first_few
 from regard.data.pictures import Picture, unseen_classes
-from regard.data.quality import first_few
 from regard.data.splitting import held_out
 
 FEWEST, FEW, FEW_OF_A_CLASS = 4, 500, 20
