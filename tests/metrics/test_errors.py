@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from regard.metrics.errors import KINDS, split_errors
+from regard.metrics.errors import KINDS, on_page, split_errors
 from regard.metrics.spans import score_spans
 
 
@@ -56,6 +56,20 @@ def test_types_that_are_taken_for_one_another():
     found = split_errors(gold, predicted)
     assert found["confusion"] == {"LOC": {"PER": 1}, "PER": {"ORG": 2}}
     assert found["per_type"]["PER"] == {"right": 0, "boundary": 0, "type": 2, "both": 1, "missed": 0, "spurious": 0}
+
+
+def test_a_page_says_what_types_have_most_errors_and_which_are_mistaken():
+    gold = [[("PER", 0, 1), ("LOC", 2, 3)], [("PER", 0, 1)], [("ORG", 0, 1)], [*((f"T{i}", i, i + 1) for i in range(9))]]
+    predicted = [[("ORG", 0, 1), ("PER", 2, 3)], [("ORG", 0, 1)], [("ORG", 0, 1)], [*((f"T{i}", i, i + 1) for i in range(9))]]
+    found = split_errors(gold, predicted)
+    told = on_page({"errors": found, "errors_per_type": found["per_type"], "confusion": found["confusion"]})
+    assert told["errors"] == "0 boundary, 3 type, 0 both, 0 missed, 0 spurious"
+    assert list(told)[1:3] == ["errors of PER", "errors of LOC"]
+    assert told["errors of PER"] == "0 boundary, 2 type, 0 both, 0 missed, 0 spurious"
+    assert told["types mistaken"] == "PER read as ORG 2, LOC read as PER 1"
+    assert len(told) == 4  # types without errors are not named
+    right = split_errors(gold, gold)
+    assert "types mistaken" not in on_page({"errors": right, "errors_per_type": right["per_type"], "confusion": {}})
 
 
 def test_sentences_do_not_mix():

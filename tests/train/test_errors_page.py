@@ -47,11 +47,14 @@ def test_errors_of_entities_have_a_page_and_are_counted(tagger, capsys, tmp_path
     code, result, said = run(capsys, *given)
     assert code == 0
     assert result["errors"] == {"right": 3, "boundary": 1, "type": 1, "both": 0, "missed": 0, "spurious": 0}
+    assert {name: errors["right"] for name, errors in result["errors_per_type"].items()} == {"LOC": 1, "PER": 2}
+    assert (result["errors_per_type"]["LOC"]["boundary"], result["confusion"]) == (1, {"PER": {"LOC": 1}})
     assert result["report"] == str(page)
     assert "errors  1 boundary, 1 type, 0 both, 0 missed, 0 spurious" in said
     notes = {picture["note"] for picture in pictures_in(page)}
     assert notes == {"gold: PER London; said: LOC London (type)", "gold: LOC York; said: LOC New York (boundary)"}
     assert data_of(page.read_text())["facts"]["errors"] == "1 boundary, 1 type, 0 both, 0 missed, 0 spurious"
+    assert data_of(page.read_text())["facts"]["types mistaken"] == "PER read as LOC 1"
     assert run(capsys, *given, "--num-errors", "1")[0] == 0
     assert len(pictures_in(page)) == 1
 

@@ -8,6 +8,8 @@ from typing import Any
 
 KINDS = ("right", "boundary", "type", "both", "missed", "spurious")
 Pair = tuple[tuple, tuple]
+_SHOWN = 5
+"""Types, and mistakes, that a page names."""
 
 
 def split_errors(gold: Sequence[Iterable[tuple]], predicted: Sequence[Iterable[tuple]]) -> dict[str, Any]:
@@ -40,6 +42,19 @@ def split_errors(gold: Sequence[Iterable[tuple]], predicted: Sequence[Iterable[t
 def in_one_line(errors: Mapping[str, int]) -> str:
     """Counts of the kinds of errors as a person reads them."""
     return ", ".join(f"{errors[kind]:,} {kind}" for kind in KINDS if kind != "right")
+
+
+def on_page(result: Mapping[str, Any]) -> dict[str, str]:
+    """Of a score with errors, what a page says: of all, of the types that have most, and which type was read as which."""
+    wrong = {name: sum(errors.values()) - errors["right"] for name, errors in result["errors_per_type"].items()}
+    most = sorted(filter(wrong.get, wrong), key=wrong.__getitem__, reverse=True)[:_SHOWN]
+    confused = ((number, gold, said) for gold, row in result["confusion"].items() for said, number in row.items())
+    mistaken = [f"{gold} read as {said} {number:,}" for number, gold, said in sorted(confused, reverse=True)[:_SHOWN]]
+    return {
+        "errors": in_one_line(result["errors"]),
+        **{f"errors of {name}": in_one_line(result["errors_per_type"][name]) for name in most},
+        **({"types mistaken": ", ".join(mistaken)} if mistaken else {}),
+    }
 
 
 def errors_of(gold_spans: Iterable[tuple], predicted_spans: Iterable[tuple]) -> Iterator[tuple[str, tuple, tuple]]:

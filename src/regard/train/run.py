@@ -25,7 +25,7 @@ from regard.data.files import Files
 from regard.data.findings import raise_first_error, tell
 from regard.data.splitting import held_out
 from regard.errors import InputError
-from regard.metrics.errors import in_one_line
+from regard.metrics.errors import on_page
 from regard.tasks import folder as run_folder
 from regard.tasks.check import read_all
 from regard.tasks.folder import Run
@@ -163,7 +163,7 @@ def _facts(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
         where = result.get("split") or Path(result["file"]).name
         facts[named(metric)] = f"{figure(metric, result[metric])} on {where}"
     if "errors" in result:
-        facts["errors"] = in_one_line(result["errors"])
+        facts |= on_page(result)
     if "train_seconds" in result:
         facts |= {"training": f"{result['train_seconds']:,.0f} s", "parameters": f"{result['parameters']:,}"}
     return facts

@@ -117,7 +117,12 @@ class Ner(Tagging):
     def score(self, examples: Sequence[Sentence], predictions: Sequence[list[Span]]) -> dict[str, Any]:
         gold = [sentence.spans for sentence in examples]
         errors = split_errors(gold, predictions)
-        return {**score_spans(gold, predictions), "errors": {kind: errors[kind] for kind in KINDS}}
+        return {
+            **score_spans(gold, predictions),
+            "errors": {kind: errors[kind] for kind in KINDS},
+            "errors_per_type": errors["per_type"],
+            "confusion": errors["confusion"],
+        }
 
     def read_input(self, lines: list[str]) -> list[Sentence]:
         sentences, findings = parse_entities(lines, INPUT, labelled=False)
