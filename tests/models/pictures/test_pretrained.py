@@ -10,7 +10,7 @@ from torch import nn
 from regard import InputError
 from regard.models.options import ClassifierOptions, PretrainedOptions
 from regard.models.pictures import ImageSizes, build_classifier, normalisation
-from regard.models.pictures.mobile import PLANS, LopsidedConv2d, mobile_network
+from regard.models.pictures.mobile import IMAGENET, PLANS, LopsidedConv2d, mobile_network
 from regard.models.pictures.weights import read_weights
 from tests.models.pictures.conftest import weights_of
 
@@ -118,19 +118,51 @@ class Tiny(nn.Sequential):
         super().__init__(nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 6, 3, 2))
 
 
+class Tokens(nn.Module):
+    """A token of its own, then those of 16 × 16 pixels each, as a ViT gives them; it reads pictures of one size."""
+
+    def __init__(self, num_prefix_tokens=1):
+        super().__init__()
+        self.num_prefix_tokens = num_prefix_tokens
+        self.first, self.place = nn.Parameter(torch.zeros(1, 1, 6)), nn.Parameter(torch.zeros(1, 17, 6))
+        self.patches = nn.Conv2d(3, 6, 16, 16)
+
+    def forward(self, pixels):
+        assert pixels.shape[2] == 64, "Input height doesn't match model."
+        found = self.patches(pixels).flatten(2).mT
+        return torch.cat([self.first.expand(len(found), -1, -1), found], 1) + self.place
+
+
+class ChannelsLast(Tiny):
+    """As a Swin gives its map."""
+
+    output_fmt = "NHWC"
+
+    def forward(self, pixels):
+        return super().forward(pixels).movedim(1, -1)
+
+
+class Pooled(Tiny):
+    """One vector a picture."""
+
+    def forward(self, pixels):
+        return super().forward(pixels).mean((2, 3))
+
+
+MODELS = {"tiny": Tiny, "tokens": Tokens, "odd": lambda: Tokens(0), "last": ChannelsLast, "pooled": Pooled}
+
+
 @pytest.fixture
 def timm(monkeypatch):
-    """A library with one model, and the weights it would fetch."""
+    """A library with a few models, and the weights it would fetch for one."""
     fetched = Tiny()
 
     def create_model(name, pretrained, num_classes, global_pool):
-        assert (name, num_classes, global_pool) == ("tiny", 0, "")
-        return fetched if pretrained else Tiny()
+        assert (num_classes, global_pool) == (0, "")
+        return fetched if pretrained else MODELS[name]()
 
     known = SimpleNamespace(mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
-    library = SimpleNamespace(
-        create_model=create_model, is_model=lambda name: name == "tiny", get_pretrained_cfg=lambda name: known
-    )
+    library = SimpleNamespace(create_model=create_model, is_model=MODELS.__contains__, get_pretrained_cfg={"tiny": known}.get)
     monkeypatch.setitem(sys.modules, "timm", library)
     return fetched
 
@@ -145,8 +177,45 @@ def test_a_model_of_timm_is_taken_by_its_name(timm):
         (0.1, 0.2, 0.3),
         (1, 2, 3),
     )
-    with pytest.raises(InputError, match="timm has no model 'huge'"):
-        made(architecture="timm:huge")
+
+
+def test_a_model_that_timm_does_not_have_is_told(timm):
+    for make in (lambda options: build_classifier(options, ImageSizes(5, 3, 64, 64)), normalisation):
+        with pytest.raises(InputError, match="timm has no model 'huge'"):
+            make(ClassifierOptions("pretrained", pretrained=PretrainedOptions("timm:huge")))
+
+
+def test_tokens_become_a_map_and_what_stands_beside_the_layers_is_trained(timm):
+    model, pixels = made(architecture="timm:tokens"), torch.randn(2, 3, 64, 64)
+    network = model.body.network
+    assert torch.equal(model.features(pixels), network.patches(pixels))
+    groups = list(model.parameter_groups())
+    trained = [id(one) for group in groups for one in group["params"]]
+    assert sorted(trained) == sorted(id(one) for one in model.parameters())
+    kept = {id(one) for group in groups if group.get("weight_decay") == 0.0 for one in group["params"]}
+    assert kept == {id(network.first), id(network.place), id(network.patches.bias)}
+    frozen = made(architecture="timm:tokens", frozen_layers=-1)
+    assert not any(one.requires_grad for one in frozen.body.parameters())
+    assert normalisation(ClassifierOptions("pretrained", pretrained=PretrainedOptions("timm:tokens"))) == IMAGENET
+
+
+def test_a_map_with_its_channels_last_is_turned(timm):
+    model = made(architecture="timm:last")
+    assert model.features(torch.randn(2, 3, 64, 64)).shape == (2, 6, 15, 15)
+    assert model(torch.randn(2, 3, 64, 64)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["odd", "pooled"])
+def test_a_network_without_a_map_is_refused(timm, name):
+    with pytest.raises(InputError, match=f"timm:{name} gives no map of features over a picture"):
+        made(architecture=f"timm:{name}")
+
+
+def test_a_size_that_a_network_does_not_read_is_told_at_once(timm):
+    options = ClassifierOptions("pretrained", pretrained=PretrainedOptions("timm:tokens"))
+    message = "timm:tokens cannot read pictures of 32 × 32 pixels: Input height doesn't match model. Choose .* --views.size"
+    with pytest.raises(InputError, match=message):
+        build_classifier(options, ImageSizes(5, 3, 32, 32))
 
 
 def test_timm_has_to_be_there(monkeypatch):
