@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PosixPath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from regard.data.files import SPLITS, read_lines, split_lines
 from regard.data.pictures.picture import Picture
@@ -21,7 +21,7 @@ _INNER = {"annotations", "annotation", "labels", "images", "imagesets", "main", 
 """Folders of a data set beside which there are others, in lower case and without a year."""
 
 
-class Within(PosixPath):
+class Within(type(Path())):  # type: ignore[misc]  # the class of this system's paths: before Python 3.12 Path has no subclasses
     """A path in a folder of which it is known that it is all of a data set."""
 
     top: Path
