@@ -96,22 +96,17 @@ class PretrainedReader(nn.Module):
         }
         self.eval()
         plain = self(batch)
+
+        def is_kept(rows: Tensor) -> bool:
+            found = self.marked(batch, lambda _: (rows, torch.zeros_like(rows)))
+            return found.shape == plain[rows].shape and found.allclose(plain[rows], rtol=1e-3, atol=1e-4)
+
         try:
-            for rows in (torch.tensor([1, 0]), torch.tensor([0, 1, 0])):
-                found = self.marked(batch, lambda _, rows=rows: (rows, torch.zeros_like(rows)))
-                if found.shape != plain[rows].shape or not found.allclose(plain[rows], rtol=1e-3, atol=1e-4):
-                    return False
-        except (
-            AttributeError,
-            IndexError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ):  # whatever layers do with rows they do not expect
+            return all(map(is_kept, (torch.tensor([1, 0]), torch.tensor([0, 1, 0]))))
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):  # as layers may, of rows they do not expect
             return False
         finally:
             self.train()
-        return True
 
     def load_pretrained(self, path: str) -> None:
         """Take the weights of a transformers folder or hub id of the same architecture; InputError unless all are there."""
@@ -217,7 +212,7 @@ def _windows_of(batch: Batch, sentences: Int[Tensor, " rows"]) -> tuple[Int[Tens
     return windows, batch["places"][sentences] + moved[:, None]
 
 
-def _encoder_of(model: Any) -> nn.Module:
+def _encoder_of(model: Any) -> Any:
     """The model, or the half of it that reads, where another half writes."""
     return model.get_encoder() if model.config.is_encoder_decoder else model
 
