@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from regard.models import role_labeler
 from regard.models.model import Reader
 from regard.models.options import RoleOptions
 from regard.models.role_labeler import IGNORED, DeepRoleLabeler, DocumentRoleLabeler, RoleSizes
@@ -20,14 +21,28 @@ class OneHot(Reader):
         return nn.functional.one_hot(batch["words"], self.width).float()
 
 
+class Marked(OneHot):
+    """The same, read again for each predicate, as an encoder does with a mark."""
+
+    can_mark = True
+
+    def marked(self, batch, choose):
+        read = self(batch)
+        return read[choose(read)[0]]
+
+
 def options(**given):
     return RoleOptions(**{"d_recurrent": 4, "num_heads": 2, "d_indicator": 3} | given)
 
 
-@pytest.fixture(params=[DeepRoleLabeler, DocumentRoleLabeler], ids=["deep", "document"])
+KINDS = {"deep": (DeepRoleLabeler, OneHot), "marked": (DeepRoleLabeler, Marked), "document": (DocumentRoleLabeler, OneHot)}
+
+
+@pytest.fixture(params=KINDS)
 def model(request):
     torch.manual_seed(0)
-    return request.param(OneHot(), SIZES, options()).eval()
+    kind, reader = KINDS[request.param]
+    return kind(reader(), SIZES, options()).eval()
 
 
 def batch_of(*propositions):
@@ -84,6 +99,21 @@ def test_given_and_found_predicates_are_read(model):
     first, second = model.predict(batch_of((0, 1)))
     assert (first.found, second.found) == ([0, 1, 2, 3, 4], [0, 1, 2])
     assert second.predicates == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("at_once", "sizes"), [(1, [1] * 8), (15, [3, 3, 2]), (40, [8])])
+def test_predicates_are_read_some_at_a_time(model, monkeypatch, at_once, sizes):
+    with torch.no_grad():
+        model.find.weight.zero_()
+        model.find.bias.fill_(1)
+    whole, seen = model.predict(batch_of((0, 1))), []
+    monkeypatch.setattr(role_labeler, "AT_ONCE", at_once)
+    model.emit.register_forward_hook(lambda module, given, scores: seen.append(len(scores)))
+    parts = model.predict(batch_of((0, 1)))
+    assert seen == sizes
+    for one, other in zip(parts, whole, strict=True):
+        assert one[:3] == other[:3]
+        torch.testing.assert_close(torch.stack(one.sense_scores), torch.stack(other.sense_scores))
 
 
 def test_core_roles_can_be_kept_to_one_each():

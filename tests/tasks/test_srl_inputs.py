@@ -1,5 +1,7 @@
 """What can be given to find roles in."""
 
+import json
+
 import pytest
 
 from regard.errors import InputError
@@ -44,6 +46,22 @@ def test_json_lines_may_have_tokens_or_a_text_and_predicates_or_none():
     assert (tokens.propositions, text.propositions) == (None, None)
     assert (text.text, text.offsets) == ("Ada fell", ((0, 3), (4, 8)))
     assert [one.predicate for one in given.propositions] == [1]
+
+
+def test_a_text_in_json_is_cut_as_a_line_of_raw_text_is():
+    lines = ["Ada fell. J. Smith\thelped her up!", "Why?"]
+    records = [json.dumps({"text": line, "id": number}) for number, line in enumerate(lines)]
+    assert read_lines(records) == read_lines(lines)
+    given = json.dumps({"tokens": ["She", "slept", ".", "Ada", "fell"]})
+    found = read_lines([records[0], "", given, records[1]])
+    assert [(len(sentence.tokens), sentence.line) for sentence in found] == [(3, 1), (7, 1), (5, 3), (2, 4)]
+    for sentence in (found[0], found[1], found[3]):
+        assert tuple(sentence.text[slice(*place)] for place in sentence.offsets) == sentence.tokens
+
+
+def test_predicates_are_numbers_of_tokens_that_must_be_given():
+    with pytest.raises(InputError, match=r"input:2: 'tokens' or 'words' must be given"):
+        read_lines(['{"text": "Ada fell."}', '{"text": "Ada fell. Why?", "predicates": [{"predicate": 1}]}'])
 
 
 def test_conllu_without_roles_gives_words_and_lemmas():

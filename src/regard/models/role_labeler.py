@@ -24,6 +24,9 @@ SENSE_SHARE = 0.2
 """Weight of the senses' loss: there are thousands of them, and roles are what the model is for."""
 IGNORED = -100
 """A tag or sense that no loss asks for."""
+AT_ONCE = 2**14
+"""Tokens of propositions that are read at once when predicting: those of a batch of usual sentences, but of a sentence of
+thousands of words, of which hundreds are predicates, a few propositions."""
 
 
 @dataclass(frozen=True)
@@ -119,24 +122,33 @@ class RoleLabeler(Model):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[FoundRoles]:
-        """For the predicates given in the batch, where there are any, and for those that are found."""
+        """For the predicates given in the batch, where there are any, and for those that are found; some at a time."""
         is_token = positions_before(batch["lengths"], batch["words"].shape[1])
+        groups: list[Rows] = []
 
-        def found_or_given(found: Tensor) -> Rows:
+        def first_of_found_or_given(found: Tensor) -> Rows:
             is_read = (found > 0) & is_token
             is_read[batch["sentences"], batch["predicates"]] = True
-            sentences, predicates = is_read.nonzero(as_tuple=True)
-            return sentences, predicates
+            size = max(1, AT_ONCE // found.shape[1])
+            sentences, predicates = (places.split(size) for places in is_read.nonzero(as_tuple=True))
+            groups.extend(zip(sentences, predicates, strict=True))
+            return groups[0]
 
-        scores = self(batch, found_or_given)
-        tags = self._decode(scores.tags, batch["lengths"][scores.sentences])
+        scores = self(batch, first_of_found_or_given)
         found = [FoundRoles(one.nonzero().flatten().tolist(), [], [], []) for one in (scores.found > 0) & is_token]
+        self._add(scores, batch, found)
+        for rows in groups[1:]:
+            self._add(self(batch, lambda _, rows=rows: rows), batch, found)
+        return found
+
+    def _add(self, scores: Scores, batch: Batch, found: list[FoundRoles]) -> None:
+        """What was said of some predicates, to what is known of their sentences."""
+        tags = self._decode(scores.tags, batch["lengths"][scores.sentences])
         rows = zip(scores.sentences.tolist(), scores.predicates.tolist(), tags, scores.senses.cpu(), strict=True)
         for sentence, predicate, own_tags, sense_scores in rows:
             found[sentence].predicates.append(predicate)
             found[sentence].tags.append(own_tags)
             found[sentence].sense_scores.append(sense_scores)
-        return found
 
     def _propositions(self, states: Tensor, predicates: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of tags and senses for each predicate."""

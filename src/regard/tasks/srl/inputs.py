@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,42 +15,52 @@ from regard.data.words import sentence_from_text, sentences_of
 from regard.errors import InputError
 
 INPUT = Path("input")
+NAMES = {"tokens", "words", "predicate", "predicates", "verbs"}
+"""Of what a record in JSON can have besides a text."""
 
 
 def read_lines(lines: Sequence[str]) -> list[RoleSentence]:
     """The sentences; their propositions are None where nobody names the predicates. Raises InputError for the first error."""
     others = [module for module in FORMATS.values() if module is not conll2005]
     if jsonl.is_format(lines):
-        lines = [_with_tokens(line, number) for number, line in enumerate(lines, 1)]
-    elif conllu.is_format(lines) and not any("UP:PRED" in line for line in lines if names_columns(line)):
+        return _records(lines)
+    if conllu.is_format(lines) and not any("UP:PRED" in line for line in lines if names_columns(line)):
         return _words(lines)
-    elif not any(module.is_format(lines) for module in others) and not conll2005.is_no_text(lines):
-        # a sentence is read once for each of its predicates: the work grows with the square of its length
-        return [_from_text(text, number) for number, line in enumerate(lines, 1) for text, _, _ in sentences_of(line)]
+    if not any(module.is_format(lines) for module in others) and not conll2005.is_no_text(lines):
+        return [sentence for number, line in enumerate(lines, 1) for sentence in _sentences(line, number)]
     sentences, findings = parse_roles(lines, INPUT)
     raise_first_error(findings)
     return sentences
 
 
-def _from_text(text: str, line: int | None = None) -> RoleSentence:
-    cut = sentence_from_text(text, line)
-    return RoleSentence(cut.tokens, line=line, text=text, offsets=cut.offsets)
+def _sentences(text: str, line: int) -> list[RoleSentence]:
+    """Each is read once for each of its predicates: of a text as a whole the work would grow with the square of its length."""
+    cut = (sentence_from_text(sentence, line) for sentence, _, _ in sentences_of(text))
+    return [RoleSentence(one.tokens, line=line, text=one.text, offsets=one.offsets) for one in cut]
 
 
-def _with_tokens(line: str, number: int) -> str:
-    """A JSON object with nothing but a text, its words added, or nothing where it has none; any other line as it is."""
+def _records(lines: Sequence[str]) -> list[RoleSentence]:
+    """Of JSON, an object a line: a text alone is cut as a line of raw text is, anything else has its tokens."""
+    texts = {number: text for number, line in enumerate(lines, 1) if (text := _text_alone(line)) is not None}
+    sentences, findings = jsonl.parse(["" if number in texts else line for number, line in enumerate(lines, 1)], INPUT)
+    raise_first_error(findings)
+    for number, text in texts.items():
+        if not text.strip():
+            tell([Finding("warning", INPUT, number, "the record holds no word; left out.")])
+        sentences += _sentences(text, number)
+    return sorted(sentences, key=lambda sentence: sentence.line or 0)
+
+
+def _text_alone(line: str) -> str | None:
+    """The text of an object that has neither tokens nor predicates, which are numbers of tokens; None of any other line."""
+    line = line.strip()
     try:
-        record, stop = decoded(line.strip())
+        record, stop = decoded(line)
     except InputError:
-        return line
-    is_text = isinstance(record, dict) and isinstance(record.get("text"), str) and not {"tokens", "words"} & record.keys()
-    if not is_text or stop < len(line.strip()):
-        return line
-    cut = _from_text(record["text"])
-    if not cut.tokens:
-        tell([Finding("warning", INPUT, number, "the record holds no word; left out.")])
-        return ""
-    return json.dumps({"tokens": cut.tokens, "offsets": cut.offsets, **record}, ensure_ascii=False)
+        return None
+    if stop < len(line) or not isinstance(record, dict) or NAMES & record.keys() or not isinstance(record.get("text"), str):
+        return None
+    return record["text"]
 
 
 def _words(lines: Sequence[str]) -> list[RoleSentence]:
