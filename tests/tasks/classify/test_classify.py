@@ -14,9 +14,10 @@ from PIL import Image
 from regard.cli import main
 from regard.data.pictures import Picture, Store
 from regard.errors import InputError
+from regard.lens.faithfulness import faithfulness
 from regard.models.options import AugmentOptions, ClassifierOptions, ConvolutionalOptions, ImageTransformerOptions, ViewOptions
 from regard.tasks.classify import explain
-from regard.tasks.classify.explain import CLASSES, ROLLOUT, pages, worst_errors
+from regard.tasks.classify.explain import CLASSES, GATES, ROLLOUT, pages, worst_errors
 from regard.tasks.classify.task import Classify
 from regard.tasks.folder import Run, load_run, task_from
 from regard.tasks.pictures.views import View
@@ -213,11 +214,41 @@ def test_a_fault_in_a_page_does_not_lose_the_result(data, tmp_path, monkeypatch)
     assert 0 <= kept["top1_percent"] <= 100
 
 
-def test_a_page_of_gates_has_their_maps(data):
+def test_spatial_gates_are_laid_over_the_picture_and_all_are_shown_as_they_are(data):
     run, examples = run_of(data, **SMALL)
     (page,) = pages(run, views_of(run, examples[:1]))
-    assert page.gates
-    assert [layer.name for layer in page.layers] == [CLASSES]
+    spatial = [name for name, gate in page.gates.items() if gate[0].numel() > 1]
+    assert len(page.gates) == 2 * len(spatial) == 8
+    assert [layer.name for layer in page.layers] == [CLASSES, GATES]
+    layer = page.layers[1]
+    assert page.extras.texts[GATES] == spatial
+    assert layer.shape == (4, len(page.keys)) == (4, 64)
+    shares = layer.statistics.values["block_map"][0, 0].float()
+    for name, row in zip(spatial, shares, strict=True):
+        joined = page.gates[name][0].view(8, page.gates[name].shape[1] // 8, 8, -1).mean((1, 3)).flatten()
+        assert torch.allclose(row, joined / joined.sum(), atol=1e-3)
+        assert f"{name}: deletion, insertion" in page.extras.facts
+    assert set(explain.tested(run, views_of(run, examples[:2])).values) == {CLASSES, *spatial}
+
+
+def test_each_class_map_is_tested_by_its_own_class_and_no_mask_is_run_twice(data, monkeypatch):
+    run, examples = run_of(data, **SMALL)
+    view = views_of(run, examples[:1])[0]
+    given, shown = [], []
+    predict = run.model.predict
+    monkeypatch.setattr(run.model, "predict", lambda batch: shown.extend(batch["pixels"]) or predict(batch))
+    monkeypatch.setattr(
+        explain, "faithfulness", lambda some, **options: given.extend(some) or faithfulness(given[-1:], **options)
+    )
+    (page,) = pages(run, [view])
+    assert len(torch.stack(shown).flatten(1).unique(dim=0)) >= len(shown) - 2  # all and nothing hidden may look like others
+    (verdict,) = run.predict([view])
+    wanted = dict(verdict.ranked)
+    assert [next(iter(example.attributions)) for example in given] == [f"speaks for {name}" for name in wanted]
+    for example, (name, share) in zip(given, wanted.items(), strict=True):
+        assert float(example.score(torch.ones(1, 64, dtype=torch.bool))[0]) == pytest.approx(share, abs=1e-2)
+        assert f"speaks for {name}: deletion, insertion" in page.extras.facts
+    assert [len(example.attributions) for example in given] == [1 + 4, 1, 1]
 
 
 def test_class_maps_of_a_linear_head_say_what_each_place_adds(data):
