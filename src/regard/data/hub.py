@@ -16,7 +16,7 @@ from typing import Any
 from regard.data.conll import tag_problem
 from regard.data.entities.records import read_line
 from regard.data.files import SPLITS
-from regard.data.pictures.hub import picture_column, write_archive
+from regard.data.pictures.hub import has_classes, picture_column, write_archive
 from regard.data.spans import OUTSIDE
 from regard.data.stream import told
 from regard.errors import InputError
@@ -107,9 +107,12 @@ def _convert(splits: Mapping[str, Any], id: str, folder: Path) -> None:
 
 
 def _write(rows: Any, where: str, id: str, path: Path) -> None:
-    """To the path with the ending of what the rows become; `where` is what an error calls them."""
+    """To the path with the ending of what the rows become, if not left out; `where` is what an error calls them."""
     if picture_column(rows.features) and not any(name in rows.features for name in _TOKENS):
-        write_archive(rows, id, path.with_suffix(".zip"))
+        if path.name == "train" or has_classes(rows):
+            write_archive(rows, where, path.with_suffix(".zip"))
+        else:
+            print(f"warning: {where}, has pictures without a class: it is left out.", file=sys.stderr)
         return
     convert = _converter(rows.features, id)
     with path.with_suffix(".jsonl").open("w", encoding="utf-8") as stream:

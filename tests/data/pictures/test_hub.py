@@ -53,6 +53,31 @@ def test_labels_may_be_text_or_numbers_without_names(datasets, tmp_path):
     assert [one.label for one in read_pictures(files.train)[0]] == ["0", "7"]
 
 
+@pytest.mark.parametrize("label", [None, "ClassLabel"])
+def test_a_test_split_without_classes_is_left_out_and_told(datasets, tmp_path, capsys, label):
+    names = datasets.ClassLabel(names=["rose", "tulip"]) if label else datasets.Value("int64")
+    features = datasets.Features({"image": datasets.Image(), "label": names})
+    images = [{"bytes": content(value), "path": None} for value in range(2)]
+    splits = {"train": [0, 1], "validation": [1, 0], "test": [-1, -1]}
+    tables = {
+        split: datasets.Dataset.from_dict({"image": images, "label": labels}, features) for split, labels in splits.items()
+    }
+    folder = str(tmp_path / "set")
+    datasets.DatasetDict(tables).save_to_disk(folder)
+    files = find_pictures(folder_from_hub(folder, tmp_path / "cache"), {})
+    assert [split for split, _ in files.items()] == ["train", "dev"]
+    told = f"warning: the data set {folder!r}, split test, has pictures without a class: it is left out."
+    assert told in capsys.readouterr().err.splitlines()
+
+
+def test_training_pictures_without_classes_are_an_error(datasets, tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["rose"])})
+    table = datasets.Dataset.from_dict({"image": [{"bytes": content(1), "path": None}], "label": [-1]}, features)
+    datasets.DatasetDict({"train": table}).save_to_disk(str(tmp_path / "set"))
+    with pytest.raises(InputError, match="split train, must have a class in each row, row 1 has -1"):
+        folder_from_hub(str(tmp_path / "set"), tmp_path / "cache")
+
+
 def test_rows_without_a_class_or_a_picture_are_told(datasets, tmp_path):
     image, names = datasets.Image(), datasets.ClassLabel(names=["rose"])
     picture = {"bytes": content(1), "path": None}
