@@ -254,6 +254,15 @@ def test_usage_names_what_cannot_be_left_out(capsys, command, usage):
     assert "CONFIG" not in said  # a recipe is one file, not one for each group of options
 
 
+@pytest.mark.parametrize(
+    ("task", "reads_hub"), [("ner", True), ("classify", True), ("paint", True), ("detect", False), ("srl", False)]
+)
+def test_help_says_who_reads_data_sets_of_the_hub(capsys, task, reads_hub):
+    with pytest.raises(SystemExit):
+        main(["check", task, "--help"])
+    assert ("Hugging Face hub" in " ".join(capsys.readouterr().out.split())) == reads_hub
+
+
 def test_a_command_without_a_task_names_the_tasks(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["check", "--help"])

@@ -52,7 +52,7 @@ def parser_of(name: str, command: Any) -> ArgumentParser:
 
 
 def add_data(parser: ArgumentParser, task_kind: Any) -> None:
-    hub = "; or a data set of the Hugging Face hub: owner/name or owner/name:config" if task_kind.reads_json else ""
+    hub = "; or a data set of the Hugging Face hub: owner/name or owner/name:config" if task_kind.reads_hub else ""
     kinds = {"text": "files, of any ending (.gz and .zip too)", "pictures": "parts: folders, archives or tables"}
     what = f"folder with train, dev and test {kinds[task_kind.reads]}{hub}"
     parser.add_argument("--data", type=str | None, default=None, metavar="DIR", help=what)

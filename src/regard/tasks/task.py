@@ -120,8 +120,8 @@ class Task(ABC):
     """Whether it predicts in the precision of its weights, whatever training does. Where a search follows, a rounding that
     differs from batch to batch could change all of an answer."""
 
-    reads_json: ClassVar[bool] = False
-    """Whether it reads the JSON lines that data sets of the hub are made into."""
+    reads_hub: ClassVar[bool] = False
+    """Whether it reads data sets of the hub, of which its files are made."""
 
     training: Training = field(default_factory=Training)
 
@@ -132,7 +132,7 @@ class Task(ABC):
     def files(self, folder: str | None, given: dict[str, str | None]) -> Files:
         """Where the parts of the data are: in a folder, named singly, or in a data set of the hub, which is fetched."""
         if folder is not None and is_data_set(folder):
-            if not self.reads_json:
+            if not self.reads_hub:
                 message = f"--data must be a folder of files that exists; {self.name} reads no data sets of the hub."
                 raise InputError(message, file=folder)
             folder = str(folder_from_hub(folder))

@@ -40,6 +40,7 @@ class Classify(Task):
     metric: ClassVar[str] = "top1_percent"
     unit: ClassVar[str] = "pictures"
     reads: ClassVar[Literal["text", "pictures"]] = "pictures"
+    reads_hub: ClassVar[bool] = True
     at_once: ClassVar[int] = 64
     formats: ClassVar[tuple[str, ...]] = ("onnx", "torch")
 

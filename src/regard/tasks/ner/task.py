@@ -38,7 +38,7 @@ class Ner(Tagging):
 
     name: ClassVar[str] = "ner"
     metric: ClassVar[str] = "f1_percent"
-    reads_json: ClassVar[bool] = True
+    reads_hub: ClassVar[bool] = True
 
     model: TaggerOptions = field(default_factory=TaggerOptions)
 

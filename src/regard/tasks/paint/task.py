@@ -48,6 +48,7 @@ class Paint(Task):
     goal: ClassVar[Literal["max", "min"]] = "min"
     unit: ClassVar[str] = "pictures"
     reads: ClassVar[Literal["text", "pictures"]] = "pictures"
+    reads_hub: ClassVar[bool] = True
     at_once: ClassVar[int] = 64
     when_reading: ClassVar[tuple[str, ...]] = ("model",)
     when_predicting: ClassVar[tuple[str, ...]] = ("features",)
