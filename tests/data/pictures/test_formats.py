@@ -55,8 +55,22 @@ def test_rows_without_a_picture_or_a_class_are_errors(tmp_path):
     assert len(pictures) == 2
     assert [(one.level, one.file, one.line) for one in findings] == [("error", path, line) for line in (3, 4, 5, 6)]
     assert findings[0].message.startswith("there is no such file: ")
-    assert findings[0].message.endswith("img/9.png. Paths start at the table's folder.")
+    assert findings[0].message.endswith("img/9.png. Paths start at the table's folder, or at one of the table's name.")
     assert "a row must have a path and a class, got img/1.png." in findings[1].message
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.tsv.gz"])
+def test_paths_may_start_at_the_folder_of_the_table_s_name(tmp_path, name):
+    tree(tmp_path / "train", {"1.png": content(1), "in/2.png": content(2)} | FILES)
+    rows = [("1.png", "rose"), ("in/2.png", "tulip"), ("img/1.png", "rose"), ("9.png", "rose")]
+    path = table(tmp_path, "".join("\t".join(row) + "\n" for row in rows).replace("\t", "\t" if ".tsv" in name else ","), name)
+    pictures, (finding,) = read_pictures(path)
+    meant = ["train/1.png", "train/in/2.png", "img/1.png"]
+    assert [one.key for one in pictures] == meant
+    assert finding.line == 4
+    assert finding.message.endswith("/9.png. Paths start at the table's folder, or at one of the table's name.")
+    found = [one.name for one in input_pictures(str(path))]
+    assert found == [str(tmp_path / one) for one in (*meant, "9.png")]
 
 
 def test_a_header_must_name_path_and_class(tmp_path):

@@ -1,4 +1,4 @@
-"""CSV or TSV with a picture a row: its path from the table's folder, and its class."""
+"""CSV or TSV with a picture a row: its path from the table's folder or from that of the table's name, and its class."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ def read(path: Path, *, is_labelled: bool) -> tuple[list[Picture], list[Finding]
             columns = _columns(row, path, is_labelled)
             if columns.is_header:
                 continue
+        key, label = _key(_cell(row, columns.path), path), _cell(row, columns.label)
         if not is_labelled:
-            pictures.append(Picture(store, _cell(row, columns.path), line=line))
-        elif problem := _problem(row, columns, path.parent):
+            pictures.append(Picture(store, key, line=line))
+        elif problem := _problem(row, key, label, path.parent):
             findings.append(Finding("error", path, line, problem))
         else:
-            pictures.append(Picture(store, _cell(row, columns.path), _cell(row, columns.label), line))
+            pictures.append(Picture(store, key, label, line))
     return pictures, findings
 
 
@@ -86,11 +87,16 @@ def _cell(row: list[str], place: int | None) -> str:
     return row[place].strip() if place is not None and place < len(row) else ""
 
 
-def _problem(row: list[str], columns: _Columns, folder: Path) -> str | None:
+def _key(name: str, path: Path) -> str:
+    """From the table's folder: train.csv may mean train/1.png by 1.png."""
+    inside = f"{path.name.split('.')[0]}/{name}"
+    return inside if name and not is_file(path.parent / name) and is_file(path.parent / inside) else name
+
+
+def _problem(row: list[str], key: str, label: str, folder: Path) -> str | None:
     """What is wrong with a row."""
-    name, label = _cell(row, columns.path), _cell(row, columns.label)
-    if not name or not label:
+    if not key or not label:
         return f"a row must have a path and a class, got {', '.join(row)}."
-    if not is_file(folder / name):
-        return f"there is no such file: {folder / name}. Paths start at the table's folder."
+    if not is_file(folder / key):
+        return f"there is no such file: {folder / key}. Paths start at the table's folder, or at one of the table's name."
     return None
