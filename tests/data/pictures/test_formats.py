@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from regard.data.pictures import input_pictures, pixels, read_pictures
+from regard.data.pictures import find_pictures, input_pictures, pixels, read_pictures
 from regard.errors import InputError
 from tests.data.pictures.examples import content, tree
 
@@ -71,6 +71,26 @@ def test_paths_may_start_at_the_folder_of_the_table_s_name(tmp_path, name):
     assert finding.message.endswith("/9.png. Paths start at the table's folder, or at one of the table's name.")
     found = [one.name for one in input_pictures(str(path))]
     assert found == [str(tmp_path / one) for one in (*meant, "9.png")]
+
+
+IMAGE_FOLDER = {"0001.png": content(1), "in/0002.png": content(2), "in/other.png": content(3)}
+
+
+def test_a_folder_may_have_a_table_of_the_classes_in_it(tmp_path):
+    table = b"file_name,label\n0001.png,rose\nin/0002.png,tulip\n0003.png,rose\n"
+    folder = tree(tmp_path / "train", IMAGE_FOLDER | {"metadata.csv": table})
+    assert find_pictures(tmp_path, {}).train == folder
+    pictures, (finding,) = read_pictures(folder)
+    assert [(one.name, one.label) for one in pictures] == [(f"{folder}/0001.png", "rose"), (f"{folder}/in/0002.png", "tulip")]
+    assert str(finding).startswith(f"error: {folder}/metadata.csv:4: there is no such file: {folder}/0003.png.")
+    assert [one.key for one in input_pictures(str(folder))] == list(IMAGE_FOLDER)
+
+
+def test_a_table_without_classes_leaves_a_folder_as_it_is(tmp_path):
+    folder = tree(tmp_path / "train", {"rose/1.png": content(1), "metadata.csv": b"file_name,text\nrose/1.png,a rose\n"})
+    assert [one.label for one in read_pictures(folder)[0]] == ["rose"]
+    (folder / "metadata.csv").write_bytes(b"")
+    assert [one.label for one in read_pictures(folder)[0]] == ["rose"]
 
 
 def test_a_header_must_name_path_and_class(tmp_path):

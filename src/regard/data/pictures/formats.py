@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from regard.data.findings import Finding
-from regard.data.pictures import idx, parquet, tables, trees
+from regard.data.pictures import idx, image_folder, parquet, tables, trees
 from regard.data.pictures.picture import Picture
 from regard.errors import InputError
 
@@ -21,6 +21,7 @@ class Reader(Protocol):
 
 
 READERS: dict[Callable[[Path], bool], Reader] = {
+    image_folder.is_described: image_folder.read,
     trees.is_tree: trees.read,
     tables.is_table: tables.read,
     parquet.is_parquet: parquet.read,

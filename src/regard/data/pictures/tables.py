@@ -28,6 +28,12 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS)
 
 
+def names_classes(path: Path) -> bool:
+    """Does its first row name a column of pictures and one of classes?"""
+    _, row = next(_rows(path), (1, []))
+    return place_of(row, PATHS) is not None and place_of(row, LABELS) is not None
+
+
 def read(path: Path, *, is_labelled: bool) -> tuple[list[Picture], list[Finding]]:
     """The pictures, and the rows that have none. A header tells the columns; without one they are path and label."""
     pictures: list[Picture] = []
