@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from regard.data.conllu import UNSPECIFIED, Block, names_columns, read_conllu
 from regard.data.entities import conllu
-from regard.data.findings import Finding, raise_first_error, tell
+from regard.data.findings import INPUT, Finding, raise_first_error, tell
 from regard.data.json_values import decoded
 from regard.data.roles import FORMATS, conll2005, jsonl, parse_roles
 from regard.data.sentence import RoleSentence
 from regard.data.words import sentence_from_text, sentences_of
 from regard.errors import InputError
 
-INPUT = Path("input")
 NAMES = {"tokens", "words", "predicate", "predicates", "verbs"}
 """Of what a record in JSON can have besides a text."""
 
