@@ -6,7 +6,7 @@ import os
 import pytest
 
 from regard.errors import InputError
-from regard.tasks.folder import create, writable
+from regard.tasks.folder import create, load_recipe, writable
 
 
 def test_a_folder_is_made_and_nothing_is_left_in_it(tmp_path):
@@ -23,3 +23,21 @@ def test_a_folder_in_which_no_file_can_be_written_is_told_before_the_work(tmp_pa
     with pytest.raises(InputError, match=r"nothing can be kept: No space left on device\. Name another") as caught:
         writable(tmp_path, "nothing can be kept: {}. Name another.")
     assert caught.value.file == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("task: generate\ntext:\n  stride: 4\n", "text has no option stride. If another version wrote it"),
+        ("task: generate\nscoring:\n  stride: 999\n", "stride must be at most the context of 256 tokens"),
+        ("task: nothing\n", "nothing"),
+        ("[", "expected the node content"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_in_a_recipe_is_told_with_its_file(tmp_path, recipe, said):
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    with pytest.raises(InputError, match="not a recipe of a run: ") as caught:
+        load_recipe(tmp_path)
+    assert said in caught.value.message
+    assert caught.value.file == tmp_path / "recipe.yaml"

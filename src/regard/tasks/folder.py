@@ -196,8 +196,8 @@ def load_recipe(folder: Path) -> Task:
         )
     try:
         return task_from(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"not a recipe of a run: {error}.", file=path) from None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"not a recipe of a run: {str(error).rstrip('.')}.", file=path) from None
 
 
 def task_from(recipe: dict[str, Any]) -> Task:
@@ -211,4 +211,6 @@ def _filled(default: Any, given: Mapping[str, Any], name: str) -> Any:
     """An option of this name, with its own options where it has any."""
     if name not in given or not is_dataclass(default):
         return given.get(name, default)
+    if unknown := [inner for inner in given[name] if not hasattr(default, inner)]:
+        raise InputError(f"{name} has no option {unknown[0]}. If another version wrote it, that line may be taken out.")
     return replace(default, **{inner: _filled(getattr(default, inner), given[name], inner) for inner in given[name]})  # type: ignore[type-var]
