@@ -322,6 +322,19 @@ def test_a_long_beginning_is_cut_and_that_is_told(capsys):
     assert capsys.readouterr().err == "warning: line 2 begins with more than 7 tokens: the rest is left out.\n"
 
 
+def test_many_answers_are_looked_for_in_smaller_batches(transformer, monkeypatch):
+    sizes, rank = [], transformer.model.rank
+    monkeypatch.setattr(Translate, "at_once", 200)
+    monkeypatch.setattr(
+        transformer.model, "rank", lambda given, num_best: sizes.append(len(given["source"])) or rank(given, num_best)
+    )
+    few = transformer.rank(PAIRS, 2)
+    most, sizes[:] = max(sizes), []
+    many = transformer.rank(PAIRS, 40)
+    assert max(sizes) <= max(1, most // 4)
+    assert [one["translation"] for one in many] == [one["translation"] for one in few]
+
+
 def test_predictions_can_be_aligned(folder, tmp_path, capsys):
     (tmp_path / "input.txt").write_text("two green trees .\n\n")
     predict([str(folder), "--input", str(tmp_path / "input.txt"), "--align"])

@@ -29,6 +29,7 @@ from regard.models.model import Batch, Model
 from regard.models.precision import autocast
 from regard.tasks.task import Encoder, Task
 
+FEW_ANSWERS = 8
 RECIPE, ENCODER, MODEL, METRICS, REPORT = "recipe.yaml", "encoder.json", "model.safetensors", "metrics.json", "report.html"
 
 
@@ -55,9 +56,9 @@ class Run:
 
     def rank(self, examples: Sequence[Any], num_best: int) -> list[dict[str, Any]]:
         """Of each example its best answers, as `regard predict` writes them. Raises InputError where the model has one only."""
-        return self.answers(
-            examples, partial(self.model.rank, num_best=num_best), partial(self.task.decode_ranked, self.encoder)
-        )
+        ask, decode = partial(self.model.rank, num_best=num_best), partial(self.task.decode_ranked, self.encoder)
+        at_once = self.task.at_once * FEW_ANSWERS // max(FEW_ANSWERS, num_best)  # many answers hold memory as examples do
+        return self.answers(examples, ask, decode, max(1, at_once))
 
     def answers(
         self,
