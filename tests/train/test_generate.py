@@ -38,7 +38,7 @@ def result_of(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--model.name", "recurrent", "--text.stride", "4"], ["--text.tokens", "words"]], ids=str
+    "options", [[], ["--model.name", "recurrent", "--scoring.stride", "4"], ["--text.tokens", "words"]], ids=str
 )
 def test_a_model_is_trained_scored_and_writes(tmp_path, data, capsys, options):
     out = tmp_path / "run"
