@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -27,11 +28,24 @@ class Samples(NamedTuple):
 def deformable_attention(maps: Sequence[Map], samples: Samples) -> Float[Tensor, "batch queries d_model"]:
     """Σ over levels and points of weight · map(place), the heads side by side; eq. 3.
 
-    Between four cells a map is read bilinearly, and beyond its edges as zeros. O(queries · heads · levels · points).
+    Between four cells a map is read bilinearly, and beyond its edges as zeros. O(queries · heads · levels · points). On a GPU
+    with Triton nothing that was read is held, and gradients of maps are added up in no fixed order; there are no second ones.
     """
+    if _has_kernels(maps, samples):
+        from regard.attention.kernels.sampling import sampled
+
+        return sampled(maps, samples.places, samples.weights)
     heads = torch.stack([_read(one, samples.places[:, :, :, level]) for level, one in enumerate(maps)], -2)
     weighed = heads * samples.weights.transpose(1, 2)[:, :, None]
     return weighed.sum((-2, -1)).flatten(1, 2).mT
+
+
+def _has_kernels(maps: Sequence[Map], samples: Samples) -> bool:
+    return (
+        all(one.is_cuda and one.dtype in (torch.float32, torch.bfloat16, torch.float16) for one in maps)
+        and samples.places.dtype == samples.weights.dtype == torch.float32
+        and find_spec("triton") is not None
+    )
 
 
 def _read(one: Map, places: Float[Tensor, "batch queries heads points 2"]) -> Tensor:
