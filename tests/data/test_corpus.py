@@ -200,7 +200,7 @@ def test_files_of_a_folder_that_are_not_read_are_told(tmp_path):
     blocks, (finding,) = read_corpus(tmp_path)
     assert text_of(blocks) == "one"
     assert (finding.level, finding.file) == ("warning", tmp_path / "b.csv")
-    assert finding.message.startswith("2 files in it not read")
+    assert finding.message.startswith("2 files of the folder are not read")
 
 
 def test_what_cannot_be_read_is_told_with_its_line(tmp_path):

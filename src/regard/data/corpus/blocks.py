@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from regard.data.corpus.files import is_json_lines, left_out, texts_in
+from regard.data.corpus.files import JSON_LINES, TEXTS, is_json_lines, left_out, texts_in
 from regard.data.findings import Finding, counted, first_few
 from regard.data.json_values import as_text, one_object
 from regard.data.stream import Lines, open_lines
@@ -68,8 +68,9 @@ def _other_files(path: Path) -> list[Finding]:
     others = left_out(path) if path.is_dir() else []
     if not others:
         return []
-    message = f"{counted(len(others), 'file')} in it not read: a text is .txt, .text or .md, JSON lines are .jsonl or .ndjson."
-    return [Finding("warning", others[0], None, message)]
+    are = "is" if len(others) == 1 else "are"
+    message = f"{counted(len(others), 'file')} of the folder {are} not read: a text is {', '.join(TEXTS)}, JSON lines are"
+    return [Finding("warning", others[0], None, f"{message} {', '.join(JSON_LINES)}.")]
 
 
 def _measured(path: Path, number: int, passages: list[Passage]) -> Block:
