@@ -118,6 +118,18 @@ class Tiny(nn.Sequential):
         super().__init__(nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 6, 3, 2))
 
 
+class Stages(nn.Module):
+    """A stem, and blocks in one list, as networks of timm have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.act = nn.Conv2d(3, 4, 3, 2), nn.ReLU()
+        self.blocks = nn.Sequential(*(nn.Conv2d(4, 4, 1) for _ in range(3)))
+
+    def forward(self, pixels):
+        return self.blocks(self.act(self.stem(pixels)))
+
+
 class Tokens(nn.Module):
     """A token of its own, then those of 16 × 16 pixels each, as a ViT gives them; it reads pictures of one size."""
 
@@ -149,7 +161,7 @@ class Pooled(Tiny):
         return super().forward(pixels).mean((2, 3))
 
 
-MODELS = {"tiny": Tiny, "tokens": Tokens, "odd": lambda: Tokens(0), "last": ChannelsLast, "pooled": Pooled}
+MODELS = {"tiny": Tiny, "stages": Stages, "tokens": Tokens, "odd": lambda: Tokens(0), "last": ChannelsLast, "pooled": Pooled}
 
 
 @pytest.fixture
@@ -177,6 +189,15 @@ def test_a_model_of_timm_is_taken_by_its_name(timm):
         (0.1, 0.2, 0.3),
         (1, 2, 3),
     )
+
+
+def test_each_block_of_a_stage_is_a_layer(timm):
+    model = made(architecture="timm:stages", frozen_layers=3, layer_decay=0.5)
+    stem, *blocks = model.body.network.stem, *model.body.network.blocks
+    frozen = {id(one) for one in model.parameters() if not one.requires_grad}
+    assert frozen == {id(one) for layer in (stem, blocks[0]) for one in layer.parameters()}
+    rates = {id(one): group["lr"] for group in model.body.parameter_groups() for one in group["params"]}
+    assert rates[id(blocks[1].weight)] == 0.5 * rates[id(blocks[2].weight)]
 
 
 def test_a_model_that_timm_does_not_have_is_told(timm):

@@ -56,7 +56,7 @@ class PretrainedBody(nn.Module):
         self.options = options
         self.network = _network(options.architecture)
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
-        self.layers = list(self.network.children())
+        self.layers = list(self.network.children() if options.architecture in PLANS else _blocks(self.network))
         count = len(self.layers) if options.frozen_layers < 0 else options.frozen_layers
         self.frozen = self.layers[:count]
         for layer in self.frozen:
@@ -121,6 +121,12 @@ class PretrainedBody(nn.Module):
     def _beside_layers(self) -> list[nn.Parameter]:
         """What belongs to no layer, such as the places of tokens; it goes with the first."""
         return list(self.network.parameters(recurse=False))
+
+
+def _blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """The layers of a network of timm, from the pixels on: each block by itself, also where several are kept as one stage."""
+    for child in network.children():
+        yield from child.children() if type(child) in (nn.Sequential, nn.ModuleList) else (child,)
 
 
 def normalisation_of(options: PretrainedOptions) -> Normalisation:
