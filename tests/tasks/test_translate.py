@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from regard.commands.export import export as export_command
+from regard.commands.look import look
 from regard.commands.score import predict
 from regard.data.pairs import Languages, Pair
 from regard.data.pairs.pharaoh import parse_pharaoh
@@ -18,6 +19,7 @@ from regard.models.options import PairOptions, SamplingOptions, SearchOptions, T
 from regard.models.search import Hypothesis
 from regard.models.translator import ROOM
 from regard.tasks.folder import Run, load_run, save_start, save_weights
+from regard.tasks.ner.task import Ner
 from regard.tasks.source import read_examples
 from regard.tasks.translate.alignment import _words, alignments, by_words, links
 from regard.tasks.translate.ctranslate2 import export
@@ -333,6 +335,19 @@ def test_many_answers_are_looked_for_in_smaller_batches(transformer, monkeypatch
     many = transformer.rank(PAIRS, 40)
     assert max(sizes) <= max(1, most // 4)
     assert [one["translation"] for one in many] == [one["translation"] for one in few]
+
+
+def test_a_page_shows_a_translation_that_is_given(folder, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    look([str(folder), "--input", "two green trees .", "--target", "drei Äpfel .", "--out", str(page)])
+    assert "two green trees . → drei Äpfel ." in page.read_text()
+    (tmp_path / "two.txt").write_text("one\ntwo\n")
+    with pytest.raises(InputError, match="--target is what one text is to become, the input has 2"):
+        look([str(folder), "--input", str(tmp_path / "two.txt"), "--target", "drei", "--out", str(page)])
+    with pytest.raises(InputError, match="--layers is for transformers models"):
+        look([str(folder), "--input", "one", "--layers", "x", "--out", str(page)])
+    with pytest.raises(InputError, match="--target is for models that translate; ner does not"):
+        Ner().explain_saying(None, [], "x")
 
 
 def test_predictions_can_be_aligned(folder, tmp_path, capsys):

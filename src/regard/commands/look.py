@@ -56,7 +56,6 @@ def _is_hub_model(name: str) -> bool:
 HUB_OPTIONS = {
     "lines": False,
     "max_tokens": None,
-    "target": None,
     "sample": None,
     "layers": "*",
     "exact": None,
@@ -72,7 +71,10 @@ def _look_run(options: Namespace, chosen: dict[str, Any]) -> dict[str, Any]:
 
     run = load_run(options.model, chosen=chosen)
     shown = _shown(run, options.input)
-    pictures = run.task.explain(run.encoder, run.model, shown)
+    if options.target is None:
+        pictures = run.task.explain(run.encoder, run.model, shown)
+    else:
+        pictures = run.task.explain_saying(run, shown, options.target)
     if not any(picture.layers for picture in pictures):
         raise InputError("there is nothing to show: the model found nothing in the input, or it was built without attention.")
     facts = run.task.faithfulness(run, shown, int(options.tested)) if options.tested else {}

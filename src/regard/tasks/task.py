@@ -282,6 +282,10 @@ class Task(ABC):
     def explain(self, encoder: Encoder, model: "Model", examples: Sequence[Any]) -> list["Picture"]:
         """Where the model looks for each example, and what it decided on."""
 
+    def explain_saying(self, run: Any, examples: Sequence[Any], said: str) -> list["Picture"]:
+        """Where a run looks when it is to say a text, and not its own. InputError unless it writes a text from a text."""
+        raise InputError(f"--target is for models that translate; {self.name} does not.")
+
     def worst_errors(self, run: Any, examples: Sequence[Any], predictions: Sequence[Any], most: int) -> list["Picture"]:
         """Pictures of what `run` predicted wrongly and most surely, worst first, each with a note of what is right."""
         return []

@@ -28,12 +28,17 @@ def pictures(run: Run, examples: Sequence[Pair]) -> list[Picture]:
     """A picture each, of the translation that the run gives; none of a model without attention."""
     if not run.model.looks:
         return []
-    return [_picture(run, *one) for one in zip(examples, run.predict(examples), strict=True) if one[0].source.strip()]
+    predictions = zip(examples, run.predict(examples), strict=True)
+    return [_picture(run, one, found.texts[0] if found.texts else "") for one, found in predictions if one.source.strip()]
 
 
-def _picture(run: Run, example: Pair, prediction: Any) -> Picture:
+def pictures_saying(run: Run, example: Pair, text: str) -> list[Picture]:
+    """One, of a translation that is given."""
+    return [_picture(run, example, text)] if run.model.looks and example.source.strip() else []
+
+
+def _picture(run: Run, example: Pair, text: str) -> Picture:
     encoder: Any = run.encoder
-    text = prediction.texts[0] if prediction.texts else ""
     said = replace(example, target=text)
     lens = _seen(run.model, encoder.collate([said]))
     source = [*encoder.source.pieces(encoder.source_tokens(example.source)[:-1]), STOP]

@@ -9,6 +9,7 @@ from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.pairs import Languages, Pair, check_pairs, find_pairs, read_pairs, way_of
 from regard.data.pairs.languages import base
+from regard.errors import InputError
 from regard.metrics.translation import bleu, score_translations
 from regard.models.options import PairOptions, SamplingOptions, SearchOptions, TranslatorOptions
 from regard.tasks.task import Encoder, Task, Training
@@ -178,3 +179,10 @@ class Translate(Task):
         from regard.tasks.translate.explain import pictures
 
         return pictures(Run(self, encoder, model), examples)
+
+    def explain_saying(self, run: Any, examples: Sequence[Pair], said: str) -> list["Picture"]:
+        from regard.tasks.translate.explain import pictures_saying
+
+        if len(examples) != 1:
+            raise InputError(f"--target is what one text is to become, the input has {len(examples)}.")
+        return pictures_saying(run, examples[0], said)
