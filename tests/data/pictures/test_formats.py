@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+import re
 import struct
 import sys
 
@@ -82,7 +83,8 @@ def test_a_folder_may_have_a_table_of_the_classes_in_it(tmp_path):
     assert find_pictures(tmp_path, {}).train == folder
     pictures, (finding,) = read_pictures(folder)
     assert [(one.name, one.label) for one in pictures] == [(f"{folder}/0001.png", "rose"), (f"{folder}/in/0002.png", "tulip")]
-    assert str(finding).startswith(f"error: {folder}/metadata.csv:4: there is no such file: {folder}/0003.png.")
+    assert (finding.level, finding.file, finding.line) == ("error", folder / "metadata.csv", 4)
+    assert re.match(r"there is no such file: \S*/0003\.png\.", finding.message)  # a long path is shortened in the middle
     assert [one.key for one in input_pictures(str(folder))] == list(IMAGE_FOLDER)
 
 
