@@ -20,6 +20,21 @@ ROWS = 16
 
 
 @triton.jit
+def begin_of(num_positions, num_queries, DIM: tl.constexpr, WIDTH: tl.constexpr, STEP: tl.constexpr):
+    """Of a program: where the numbers of its head begin, its lines of queries, which of them there are, and its columns."""
+    head, batch, num_heads = tl.program_id(1), tl.cast(tl.program_id(2), tl.int64), tl.num_programs(1)
+    rows, dims = tl.program_id(0) * STEP + tl.arange(0, STEP), tl.arange(0, WIDTH)[None, :]
+    begin = (batch * num_positions * num_heads + head) * DIM + dims
+    return begin, (batch * num_queries + rows) * num_heads + head, rows < num_queries, dims
+
+
+@triton.jit
+def sides_of(levels, level):
+    """Where a map begins among all positions, its rows and its columns."""
+    return tl.load(levels + 3 * level), tl.load(levels + 3 * level + 1), tl.load(levels + 3 * level + 2)
+
+
+@triton.jit
 def place_of(places, sample, height, width, is_query):
     """The cell that a place is right of and below, and how far, in cells; what is far beyond the edges reads nothing anyway."""
     x = tl.load(places + 2 * sample, mask=is_query, other=0.0) * width - 0.5
@@ -52,14 +67,10 @@ def forward_kernel(
     WIDTH: tl.constexpr,
     STEP: tl.constexpr,
 ):
-    head, batch, num_heads = tl.program_id(1), tl.cast(tl.program_id(2), tl.int64), tl.num_programs(1)
-    rows = tl.program_id(0) * STEP + tl.arange(0, STEP)
-    is_query, dims = rows < num_queries, tl.arange(0, WIDTH)[None, :]
-    data = values + (batch * num_positions * num_heads + head) * DIM + dims
-    line = (batch * num_queries + rows) * num_heads + head
+    begin, line, is_query, dims = begin_of(num_positions, num_queries, DIM, WIDTH, STEP)
     acc = tl.zeros([STEP, WIDTH], tl.float32)
     for level in range(LEVELS):
-        first, height, width = tl.load(levels + 3 * level), tl.load(levels + 3 * level + 1), tl.load(levels + 3 * level + 2)
+        first, height, width = sides_of(levels, level)
         for point in range(POINTS):
             sample = (line * LEVELS + level) * POINTS + point
             column, row, right, down = place_of(places, sample, height, width, is_query)
@@ -67,8 +78,8 @@ def forward_kernel(
             for corner in tl.static_range(4):
                 across, along = corner % 2, corner // 2
                 part = (right if across else 1 - right) * (down if along else 1 - down)
-                cell, is_there = cell_of(row + along, column + across, first, height, width, is_query, num_heads * DIM)
-                found = tl.load(data + cell[:, None], mask=is_there[:, None] & (dims < DIM), other=0.0)
+                cell, is_there = cell_of(row + along, column + across, first, height, width, is_query, tl.num_programs(1) * DIM)
+                found = tl.load(values + begin + cell[:, None], mask=is_there[:, None] & (dims < DIM), other=0.0)
                 acc += (weight * part)[:, None] * found.to(tl.float32)
     tl.store(out + line[:, None] * DIM + dims, acc, mask=is_query[:, None] & (dims < DIM))
 
@@ -91,14 +102,10 @@ def backward_kernel(
     WIDTH: tl.constexpr,
     STEP: tl.constexpr,
 ):
-    head, batch, num_heads = tl.program_id(1), tl.cast(tl.program_id(2), tl.int64), tl.num_programs(1)
-    rows = tl.program_id(0) * STEP + tl.arange(0, STEP)
-    is_query, dims = rows < num_queries, tl.arange(0, WIDTH)[None, :]
-    begin = (batch * num_positions * num_heads + head) * DIM + dims
-    line = (batch * num_queries + rows) * num_heads + head
+    begin, line, is_query, dims = begin_of(num_positions, num_queries, DIM, WIDTH, STEP)
     grad = tl.load(grad_out + line[:, None] * DIM + dims, mask=is_query[:, None] & (dims < DIM), other=0.0)
     for level in range(LEVELS):
-        first, height, width = tl.load(levels + 3 * level), tl.load(levels + 3 * level + 1), tl.load(levels + 3 * level + 2)
+        first, height, width = sides_of(levels, level)
         for point in range(POINTS):
             sample = (line * LEVELS + level) * POINTS + point
             column, row, right, down = place_of(places, sample, height, width, is_query)
@@ -108,7 +115,7 @@ def backward_kernel(
             for corner in tl.static_range(4):
                 across, along = corner % 2, corner // 2
                 share_x, share_y = right if across else 1 - right, down if along else 1 - down
-                cell, is_there = cell_of(row + along, column + across, first, height, width, is_query, num_heads * DIM)
+                cell, is_there = cell_of(row + along, column + across, first, height, width, is_query, tl.num_programs(1) * DIM)
                 is_number = is_there[:, None] & (dims < DIM)
                 found = tl.load(values + begin + cell[:, None], mask=is_number, other=0.0)
                 product = tl.sum(grad * found.to(tl.float32), 1)
