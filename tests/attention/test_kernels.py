@@ -3,8 +3,6 @@
 import gc
 import math
 import os
-import subprocess
-import sys
 import weakref
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -32,6 +30,7 @@ from regard.attention.masks import EMPTY, EXAMPLES, FULL, PARTIAL, Mask
 from regard.attention.normalizers.softmax import Sink
 from regard.attention.positions import Alibi
 from regard.errors import InputError
+from tests.interpreting import assert_passes_interpreted
 
 HAS_TRITON = find_spec("triton") is not None
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -381,10 +380,7 @@ def test_most_of_a_window_is_skipped():
 
 @compiles
 def test_the_kernels_agree_with_the_definition_in_the_interpreter():
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "--noconftest", __file__]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert_passes_interpreted(__file__)
 
 
 class NoDevice:

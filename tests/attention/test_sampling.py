@@ -1,8 +1,5 @@
 """The kernels of deformable attention against its definition, in Triton's interpreter (a process of its own) or on a GPU."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
@@ -10,6 +7,7 @@ import torch
 
 from regard.attention.deformable import Samples, _has_kernels, deformable_attention
 from tests.attention.test_kernels import DEVICE, NoDevice, compiles, runs_kernels
+from tests.interpreting import assert_passes_interpreted
 
 if find_spec("triton") is not None:
     from regard.attention.kernels import sampling
@@ -56,10 +54,7 @@ def test_the_kernels_take_maps_as_they_lie_in_memory():
 
 @compiles
 def test_the_kernels_of_sampling_agree_in_the_interpreter():
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "--noconftest", __file__]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert_passes_interpreted(__file__)
 
 
 @compiles

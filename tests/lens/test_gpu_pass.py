@@ -2,8 +2,6 @@
 
 import math
 import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from itertools import cycle, product
 
@@ -19,6 +17,7 @@ from regard.lens import gpu, gpu_passes, statistics
 from regard.lens.gpu_passes import FAR, LSE, NEAR, Step
 from regard.lens.measure import Sample, _finished
 from regard.lens.statistics import Wanted
+from tests.interpreting import assert_passes_interpreted
 from tests.lens.definitions import assert_as_defined, definitions
 
 HAS_TRITON = find_spec("triton") is not None
@@ -326,10 +325,7 @@ def test_what_the_pass_cannot_do_it_says(monkeypatch):
 
 @compiles
 def test_the_kernels_agree_with_the_definition_in_the_interpreter():
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "--noconftest", __file__]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert_passes_interpreted(__file__)
 
 
 class NoDevice:
