@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from regard.attention.masks import padding
 from regard.attention.multihead import MultiHeadAttention
 from regard.models.bio import best_spans, best_unique_spans
-from regard.models.blocks import HighwayLSTM, LockedDropout, positions_before
+from regard.models.blocks import LSTM, HighwayLSTM, LockedDropout, positions_before
 from regard.models.model import Batch, Model, Reader
 from regard.models.options import RoleOptions
 from regard.models.pretrained import Rows
@@ -232,7 +232,7 @@ class DocumentRoleLabeler(RoleLabeler):
         d_model = 2 * options.d_recurrent
         super().__init__(read, d_model, d_model, sizes, options)
         num_layers = max(1, options.num_sentence_layers + options.num_layers)
-        self.recurrent = nn.LSTM(read.width + options.d_indicator, d_model, num_layers, batch_first=True)
+        self.recurrent = LSTM(read.width + options.d_indicator, d_model, num_layers)
         self.before_tags = nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU())
 
     def read_rows(self, batch: Batch, choose: Choice) -> tuple[Tensor, Rows, Tensor]:
@@ -243,4 +243,4 @@ class DocumentRoleLabeler(RoleLabeler):
         return found, rows, states[rows[0]]
 
     def read_marked(self, states: Tensor, marks: Tensor, lengths: Tensor) -> Tensor:
-        return self.dropout(self.recurrent(torch.cat([states, marks], -1))[0])
+        return self.dropout(self.recurrent(torch.cat([states, marks], -1)))
