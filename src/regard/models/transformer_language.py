@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.attention.masks import causal, document, everything, window
 from regard.attention.positions.absolute import learned_for
+from regard.models.decoding import Decoder
 from regard.models.language import READ_AT_ONCE, Language, LanguageModel
 from regard.models.options import LanguageOptions, WritingOptions
 from regard.models.search import Writing
@@ -37,13 +38,13 @@ class _Endless(Writing):
     """Behind a window: what it can never see again is forgotten."""
 
     def __init__(self, model: TransformerLanguage) -> None:
-        self.model = model
+        self.model, self.decoder = model, Decoder(model.body)
         self.cache = model.body.new_cache()
 
     @torch.no_grad()
     def advance(self, tokens: Int[Tensor, "rows new"]) -> Float[Tensor, "rows vocabulary"]:
         for part in tokens.split(READ_AT_ONCE, 1):
-            states = self.model.body(self.model.embedding(part) * self.model.scale, cache=self.cache)
+            states = self.decoder(self.model.embedding(part) * self.model.scale, self.cache)
         return self.model.scores(states[:, -1])
 
     def reorder(self, rows: Int[Tensor, " rows"]) -> None:

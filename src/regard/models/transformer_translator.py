@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.attention.masks import causal, padding
 from regard.attention.positions.absolute import Learned, learned_for
+from regard.models.decoding import Decoder
 from regard.models.model import Batch
 from regard.models.options import SearchOptions, TranslatorOptions
 from regard.models.search import Writing
@@ -50,12 +51,13 @@ class TransformerTranslator(Translator):
 class _Writing(Writing):
     def __init__(self, model: TransformerTranslator, memory: Tensor, lengths: Tensor) -> None:
         self.model, self.memory, self.lengths = model, memory.to(model.bias.dtype), lengths
+        self.mask, self.decoder = padding(lengths), Decoder(model.decoder)
         self.cache = model.decoder.new_cache()
 
     def advance(self, tokens: Int[Tensor, "rows new"]) -> Float[Tensor, "rows vocabulary"]:
         inputs = self.model.target(tokens) * self.model.scale
         with torch.autocast(tokens.device.type, enabled=False):  # for so few tokens, narrow numbers save time at the end only
-            states = self.model.decoder(inputs, memory=self.memory, memory_mask=padding(self.lengths), cache=self.cache)
+            states = self.decoder(inputs, self.cache, self.memory, self.mask)
         return self.model.scores(states[:, -1])
 
     def reorder(self, rows: Int[Tensor, " rows"]) -> None:
@@ -63,4 +65,5 @@ class _Writing(Writing):
 
     def keep(self, sentences: Int[Tensor, " sentences"]) -> None:
         self.memory, self.lengths = self.memory[sentences], self.lengths[sentences]
+        self.mask = padding(self.lengths)
         self.cache.keep(sentences)
