@@ -16,7 +16,6 @@ from regard.attention.positions.position import Position
 from regard.attention.scaled_dot import ScaledDot
 from regard.models.transformer import Cache, FeedForward, Layer, LayerCache, Transformer
 
-
 class Decoder:
     """A stack with a cache. On a CPU a token a row behind others goes through layers of products alone, if they are plain ones.
 
@@ -61,10 +60,11 @@ class _Layer:
         self.attention, self.attention_norm = layer.attention, layer.attention_norm
         self.look, self.look_norm = layer.look, layer.look_norm
         self.feedforward, self.feedforward_norm = layer.feedforward, layer.feedforward_norm
-        parts = layer.attention.query, layer.attention.key, layer.attention.value
-        self.weight = torch.cat([part.weight.detach() for part in parts]).t().contiguous().t()  # by columns, as for few rows
-        self.bias = torch.cat([part.bias.detach() for part in parts])
-        self.kv_heads = layer.attention.key.out_features // layer.attention.head_dim
+        query, key, value = layer.attention.query, layer.attention.key, layer.attention.value
+        scale = layer.attention.head_dim**-0.5  # of the products of queries and keys
+        self.weight = torch.cat([query.weight.detach() * scale, key.weight.detach(), value.weight.detach()])
+        self.bias = torch.cat([query.bias.detach() * scale, key.bias.detach(), value.bias.detach()])
+        self.kv_heads = key.out_features // layer.attention.head_dim
 
     def __call__(self, x: Tensor, cache: LayerCache, hidden: Tensor | None) -> Tensor:
         x = x + self._attended(_normed(self.attention_norm, x), cache.written)
@@ -77,11 +77,11 @@ class _Layer:
         """All that the cache keeps may be seen. The query heads of a key are rows of one product."""
         attention, dim = self.attention, self.attention.head_dim
         heads = linear(x, self.weight, self.bias).view(len(x), -1, 1, dim)
-        turned, value = heads.tensor_split((attention.num_heads + self.kv_heads,), 1)
-        query, key = attention.position.turn(turned, cache.length).tensor_split((attention.num_heads,), 1)
-        keys, values = cache.append(key, value)
+        turned = attention.position.turn(heads[:, : -self.kv_heads], cache.length)
+        query, key = turned[:, : attention.num_heads], turned[:, attention.num_heads :]
+        keys, values = cache.append(key, heads[:, -self.kv_heads :])
         scores = torch.bmm(query.reshape(len(x) * self.kv_heads, -1, dim), keys.flatten(0, 1).mT)
-        out = torch.bmm(scores.mul_(dim**-0.5).softmax(-1), values.flatten(0, 1))
+        out = torch.bmm(scores.softmax(-1), values.flatten(0, 1))
         return linear(out.view(len(x), -1), attention.out.weight, attention.out.bias)
 
 
