@@ -67,6 +67,7 @@ NAMES = {
     "ctranslate2": "CTranslate2",
     "gpt-2, plain loop": "GPT-2 of transformers, plain loop",
     "gpt-2, mixed precision": "GPT-2, plain loop, mixed precision",
+    "regard, layer by layer": "ours layer by layer, as for other mechanisms",
     "gpt-2, cached": "`generate` of GPT-2, with its cache",
     "gpt-2, no cache": "GPT-2 without a cache, as nanoGPT samples",
     "plain loop": "plain PyTorch loop, same network",

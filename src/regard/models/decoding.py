@@ -16,6 +16,7 @@ from regard.attention.positions.position import Position
 from regard.attention.scaled_dot import ScaledDot
 from regard.models.transformer import Cache, FeedForward, Layer, LayerCache, Transformer
 
+
 class Decoder:
     """A stack with a cache. On a CPU a token a row behind others goes through layers of products alone, if they are plain ones.
 
