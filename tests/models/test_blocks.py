@@ -7,7 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from regard.models.blocks import (
     LSTM,
-    BidirectionalLSTM,
+    Bidirectional,
     LockedDropout,
     hide,
     lay_out_for_rows,
@@ -25,11 +25,12 @@ def test_reversal_by_hand():
     assert torch.equal(reverse_within(reverse_within(x, LENGTHS), LENGTHS), x)
 
 
-def test_the_same_as_packed_sequences_with_the_same_weights():
+@pytest.mark.parametrize(("cell", "plain"), [("lstm", nn.LSTM), ("gru", nn.GRU)])
+def test_the_same_as_packed_sequences_with_the_same_weights(cell, plain):
     torch.manual_seed(0)
     ours, theirs = (
-        BidirectionalLSTM(5, 3, num_layers=2).double(),
-        nn.LSTM(5, 3, 2, bidirectional=True, batch_first=True).double(),
+        Bidirectional(5, 3, num_layers=2, cell=cell).double(),
+        plain(5, 3, 2, bidirectional=True, batch_first=True).double(),
     )
     for layer in range(2):
         for suffix, direction in (("", ours.onward), ("_reverse", ours.returning)):
@@ -44,7 +45,7 @@ def test_the_same_as_packed_sequences_with_the_same_weights():
 
 def test_what_stands_behind_the_end_changes_nothing():
     torch.manual_seed(0)
-    model = BidirectionalLSTM(5, 3)
+    model = Bidirectional(5, 3)
     x = torch.randn(3, 4, 5)
     is_token = positions_before(LENGTHS, 4)
     other = torch.where(is_token[:, :, None], x, torch.randn_like(x))

@@ -24,6 +24,8 @@ CASES = {
     "coverage": {"name": "recurrent", "coverage": True},
     "both": {"name": "recurrent", "coverage": True, "input_feeding": True},
     "none": {"name": "recurrent", "mechanism": "none"},
+    "gru": {"name": "recurrent", "cell": "gru"},
+    "gru, both": {"name": "recurrent", "cell": "gru", "coverage": True, "input_feeding": True},
     **{f"transformer {name}": {"mechanism": name} for name in MECHANISMS},
 }
 
@@ -138,6 +140,7 @@ def test_what_is_drawn_repeats_no_run_where_that_is_blocked():
         ({"name": "recurrent", "d_model": 33}, "d_model of recurrent layers must be even, .*got 33"),
         ({"coverage": True}, "of recurrent layers"),
         ({"input_feeding": True}, "of recurrent layers"),
+        ({"cell": "gru"}, "of recurrent layers"),
         ({"name": "recurrent", "coverage": True, "mechanism": "none"}, "mechanism must not be none"),
     ],
     ids=str,

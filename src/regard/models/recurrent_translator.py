@@ -11,7 +11,7 @@ from torch.overrides import has_torch_function
 
 from regard.attention.masks import Mask, padding
 from regard.attention.mechanism import Mechanism, mechanism_named
-from regard.models.blocks import BidirectionalLSTM, LockedDropout
+from regard.models.blocks import Bidirectional, LockedDropout
 from regard.models.model import Batch
 from regard.models.options import SearchOptions, TranslatorOptions
 from regard.models.search import Writing
@@ -38,34 +38,40 @@ class Source:
 
 @dataclass(frozen=True)
 class State:
-    """Where the rows that are written stand: of each layer output and cell, what was seen last, and what so far."""
+    """Where the rows that are written stand: of each layer output and cell, what was seen last, and what so far.
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    A GRU's layer has no cell beside its output.
+    """
+
+    layers: tuple[tuple[Tensor, ...], ...]
     seen: Float[Tensor, "rows d_embedding"]
     covered: Float[Tensor, "rows keys"]
 
     def of(self, rows: Tensor) -> State:
         """Of some of the rows, with repeats."""
-        return State(tuple((h[rows], c[rows]) for h, c in self.layers), self.seen[rows], self.covered[rows])
+        return State(tuple(tuple(one[rows] for one in layer) for layer in self.layers), self.seen[rows], self.covered[rows])
 
 
 class RecurrentTranslator(Translator):
-    """LSTMs in both directions read; LSTMs write, and after each step look at the source; Luong et al. 2015, arXiv:1508.04025.
+    """LSTMs or GRUs read in both directions; others write, and after each step look at the source.
+
+    Luong et al. 2015, arXiv:1508.04025; GRUs are of Cho et al. 2014, arXiv:1406.1078.
 
     Looking after the step (section 3) makes all steps of a known answer one call of attention. With `input_feeding` (section
     3.3) what was seen goes into the next step, and with `coverage` (See et al. 2017, arXiv:1704.04368, eq. 11) the weights so
     far go into the next look: then the steps are taken one by one. Without attention each step is told the summary of the
-    source instead, as in Cho et al. 2014, arXiv:1406.1078.
+    source instead, as in the latter.
     """
 
     def __init__(self, sizes: Sizes, options: TranslatorOptions, search: SearchOptions) -> None:
         super().__init__(sizes, options.d_embedding, options.label_smoothing, search)
         d_model, d_embedding, num_layers = options.d_model, options.d_embedding, options.num_layers
         self.is_fed, self.is_stepwise = options.input_feeding, options.input_feeding or options.coverage
-        self.encoder = BidirectionalLSTM(d_embedding, d_model // 2, num_layers)
+        self.encoder = Bidirectional(d_embedding, d_model // 2, num_layers, options.cell)
         self.bridge = nn.Linear(d_model, num_layers * d_model)
         widths = [(1 + self.is_fed) * d_embedding, *[d_model] * (num_layers - 1)]
-        self.decoder = nn.ModuleList(nn.LSTM(width, d_model, batch_first=True) for width in widths)
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU}[options.cell]
+        self.decoder = nn.ModuleList(kind(width, d_model, batch_first=True) for width in widths)
         self.attention: Mechanism | None = None
         self.looks = "" if options.mechanism == "none" else "attention*"
         if self.looks:
@@ -90,7 +96,9 @@ class RecurrentTranslator(Translator):
         """Before anything is written."""
         layers = torch.tanh(self.bridge(source.summary)).chunk(len(self.decoder), 1)
         seen = source.memory.new_zeros(len(source.memory), self.join.out_features)
-        return State(tuple((h, torch.zeros_like(h)) for h in layers), seen, source.memory.new_zeros(*source.memory.shape[:2]))
+        is_lstm = isinstance(self.decoder[0], nn.LSTM)
+        begun = tuple((h, torch.zeros_like(h)) if is_lstm else (h,) for h in layers)
+        return State(begun, seen, source.memory.new_zeros(*source.memory.shape[:2]))
 
     def write(
         self, tokens: Int[Tensor, "rows new"], source: Source, state: State
@@ -115,10 +123,11 @@ class RecurrentTranslator(Translator):
         if self.is_fed:
             x = torch.cat([x, state.seen[:, None]], 2)
         layers = []
-        for layer, (h, c), left in zip(self.decoder, state.layers, kept[:-1], strict=True):
-            x, (h, c) = layer(x, (h[None].contiguous(), c[None].contiguous()))
+        for layer, begun, left in zip(self.decoder, state.layers, kept[:-1], strict=True):
+            before = tuple(one[None].contiguous() for one in begun)
+            x, after = layer(x, before if isinstance(layer, nn.LSTM) else before[0])
             x = _thinned(x, left)
-            layers.append((h[0], c[0]))
+            layers.append(tuple(one[0] for one in (after if isinstance(layer, nn.LSTM) else (after,))))
         context, covered = self._look(x, source, state.covered)
         states = _thinned(torch.tanh(self.join(torch.cat([x, context], 2))), kept[-1])
         return states, replace(state, layers=tuple(layers), seen=states[:, -1], covered=covered)

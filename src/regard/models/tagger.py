@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from regard.attention.masks import padding
 from regard.attention.multihead import MultiHeadAttention
-from regard.models.blocks import BidirectionalLSTM, LockedDropout, positions_before
+from regard.models.blocks import Bidirectional, LockedDropout, positions_before
 from regard.models.crf import LinearChainCRF
 from regard.models.model import Batch, Model, Reader
 from regard.models.options import TaggerOptions
@@ -45,7 +45,7 @@ class Tagger(Model):
         d_model = 2 * options.d_recurrent
         self.read, self.spans_of = read, spans_of
         self.dropout = LockedDropout(options.dropout)
-        self.recurrent = BidirectionalLSTM(read.width, options.d_recurrent, options.num_layers)
+        self.recurrent = Bidirectional(read.width, options.d_recurrent, options.num_layers)
         self.attention = None
         if options.mechanism != "none":
             self.attention = MultiHeadAttention(d_model, options.num_heads, mechanism=options.mechanism)

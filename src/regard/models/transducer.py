@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from regard.attention.masks import padding
 from regard.attention.mechanism import Mechanism, mechanism_named
-from regard.models.blocks import BidirectionalLSTM, LockedDropout
+from regard.models.blocks import Bidirectional, LockedDropout
 from regard.models.model import Batch, Model
 from regard.models.options import TransducerOptions
 
@@ -28,7 +28,7 @@ class Transducer(Model):
         self.target_length = target_length
         self.source = nn.Embedding(num_source, options.d_embedding, padding_idx=PADDING)
         self.target = nn.Embedding(num_target, options.d_embedding, padding_idx=PADDING)
-        self.encoder = BidirectionalLSTM(options.d_embedding, options.d_model // 2)
+        self.encoder = Bidirectional(options.d_embedding, options.d_model // 2)
         self.decoder = nn.LSTM(options.d_embedding, options.d_model, batch_first=True)
         self.attention: Mechanism = mechanism_named(options.mechanism, options.d_model)
         self.join = nn.Linear(2 * options.d_model, options.d_model)

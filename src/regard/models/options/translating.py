@@ -33,7 +33,8 @@ class TranslatorOptions:
     """Layers that read one sequence and write another.
 
     Args:
-        name: transformer (attention in every layer) or recurrent (LSTMs, and one head that looks at the source)
+        name: transformer (attention in every layer) or recurrent (layers of a cell, and one head that looks at the source)
+        cell: of recurrent layers, lstm or gru
         d_model: width of the states
         num_layers: layers of each side
         num_heads: heads of each attention of a transformer
@@ -50,6 +51,7 @@ class TranslatorOptions:
     """
 
     name: Literal["transformer", "recurrent"] = "transformer"
+    cell: Literal["lstm", "gru"] = "lstm"
     d_model: int = 256
     num_layers: int = 3
     num_heads: int = 4
@@ -68,8 +70,10 @@ class TranslatorOptions:
         require(self, d_embedding=POSITIVE, dropout=SHARE, label_smoothing=SHARE)
         if self.name == "recurrent" and self.d_model % 2:
             raise InputError(f"d_model of recurrent layers must be even, half of it for each direction, got {self.d_model}.")
-        if self.name != "recurrent" and (self.input_feeding or self.coverage):
-            raise InputError("input_feeding and coverage are of recurrent layers: set name to recurrent, or leave them out.")
+        if self.name != "recurrent" and (self.input_feeding or self.coverage or self.cell != "lstm"):
+            raise InputError(
+                "cell, input_feeding and coverage are of recurrent layers: set name to recurrent, or leave them out."
+            )
         if self.coverage and self.mechanism == "none":
             raise InputError("coverage counts what attention has seen: mechanism must not be none.")
 
