@@ -1,5 +1,7 @@
 """Models that read one sequence and write another: cached decoding, batches, looks."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -62,6 +64,15 @@ def test_decoding_token_by_token_gives_the_scores_of_the_full_pass(model):
         whole, writing = model(given), model.begin(given)
         steps = [writing.advance(step) for step in given["inputs"].split(1, 1)]
     assert torch.allclose(torch.stack(steps, 1), whole, atol=1e-10)
+
+
+def test_it_learns_in_mixed_precision(model):
+    given, model = batch(), deepcopy(model).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.loss(given)
+    mixed.backward()
+    assert mixed.item() == pytest.approx(model.loss(given).item(), rel=0.03)
+    assert all(weights.grad is None or weights.grad.isfinite().all() for weights in model.parameters())
 
 
 def test_several_tokens_may_be_written_at_once(model):

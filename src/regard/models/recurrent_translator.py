@@ -94,7 +94,7 @@ class RecurrentTranslator(Translator):
 
     def first_state(self, source: Source) -> State:
         """Before anything is written."""
-        layers = torch.tanh(self.bridge(source.summary)).chunk(len(self.decoder), 1)
+        layers = torch.tanh(self.bridge(source.summary)).to(source.memory.dtype).chunk(len(self.decoder), 1)
         seen = source.memory.new_zeros(len(source.memory), self.join.out_features)
         is_lstm = isinstance(self.decoder[0], nn.LSTM)
         begun = tuple((h, torch.zeros_like(h)) if is_lstm else (h,) for h in layers)
