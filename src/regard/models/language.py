@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from regard.models.blocks import lay_out_for_rows
+from regard.models.cross_entropy import cross_entropy_of
 from regard.models.model import Batch, Model
 from regard.models.options import WritingOptions
 from regard.models.sampling import draw
@@ -71,9 +72,11 @@ class LanguageModel(Model):
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Nats a token."""
-        tokens = batch["tokens"]
-        scores = self.scores(self(tokens[:, :-1], batch.get("documents"))).flatten(0, 1)
-        return cross_entropy(scores.float(), tokens[:, 1:].flatten(), ignore_index=PADDING)
+        targets = batch["tokens"][:, 1:].flatten()
+        tokens = (targets != PADDING).nonzero().squeeze(1)
+        states = self(batch["tokens"][:, :-1], batch.get("documents")).flatten(0, 1).index_select(0, tokens)
+        weight = self.embedding.weight if self.output is None else self.output.weight
+        return cross_entropy_of(states, weight, None, targets.index_select(0, tokens))
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> list[float]:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
+from regard.models.cross_entropy import cross_entropy_of
 from regard.models.model import Batch, Model
 from regard.models.options import SamplingOptions, SearchOptions
 from regard.models.sampling import block_repetition, draw
@@ -96,8 +97,8 @@ class Translator(Model):
         """Cross-entropy in nats a token, against smoothed labels; Szegedy et al. 2016, arXiv:1512.00567, section 7."""
         outputs = batch["outputs"].flatten()
         tokens = (outputs != self.signs.padding).nonzero().squeeze(1)
-        scores = self.scores(self.states(batch).flatten(0, 1).index_select(0, tokens))
-        return cross_entropy(scores, outputs.index_select(0, tokens), label_smoothing=self.label_smoothing)
+        states, targets = self.states(batch).flatten(0, 1).index_select(0, tokens), outputs.index_select(0, tokens)
+        return cross_entropy_of(states, self.target.weight, self.bias, targets, self.label_smoothing)
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> list[list[Hypothesis]]:

@@ -1,0 +1,74 @@
+"""The loss of a softmax over a vocabulary, whose scores and their gradients are never all held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy, linear
+
+SCORES_AT_ONCE, LEAST_TOKENS = 2**22, 256
+"""Numbers that a part holds, 16 MB in float32; but with fewer tokens, adding up the gradient of the weights takes longest."""
+
+
+def cross_entropy_of(
+    states: Float[Tensor, "tokens d_model"],
+    weight: Float[Tensor, "vocabulary d_model"],
+    bias: Float[Tensor, " vocabulary"] | None,
+    targets: Int[Tensor, " tokens"],
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """−log softmax(weight · state + bias)[target] in nats, the mean over tokens; the labels smoothed as torch's loss does it.
+
+    While learning, a part of the tokens at a time is scored, and its gradient taken at once: memory is that of one part, and
+    what is read again is still in a cache. It can be differentiated once. Products are narrow where autocast says so.
+    """
+    if not torch.is_grad_enabled():
+        return cross_entropy(linear(states, weight, bias).to(weight.dtype), targets, label_smoothing=label_smoothing)
+    device = states.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
+    with torch.autocast(device, enabled=False):
+        return _Mean.apply(states, weight, bias, targets, label_smoothing, dtype)  # type: ignore[no-untyped-call]
+
+
+class _Mean(torch.autograd.Function):
+    """With p the softmax, ∂loss/∂score = (p − (1 − ε) · [is target] − ε / vocabulary) / tokens."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float, dtype: torch.dtype
+    ) -> Tensor:
+        narrow, narrow_bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+        d_states, d_weight = torch.empty_like(states), torch.zeros_like(weight)
+        d_bias = None if bias is None else torch.zeros_like(bias)
+        total, share = torch.zeros((), dtype=torch.float64, device=states.device), 1 / max(1, len(targets))
+        rows = max(LEAST_TOKENS, SCORES_AT_ONCE // len(weight))
+        for x, own, d_x in zip(states.split(rows), targets[:, None].split(rows), d_states.split(rows), strict=True):
+            x = x.to(dtype)
+            scores = linear(x, narrow, narrow_bias).to(weight.dtype)
+            scores -= scores.amax(1, keepdim=True)
+            said = (1 - smoothing) * scores.gather(1, own)
+            if smoothing:
+                said += smoothing * scores.mean(1, keepdim=True)
+            mass = scores.exp_().sum(1, keepdim=True)
+            total += (mass.log() - said).sum()
+            scores *= share / mass
+            if smoothing:
+                scores -= share * smoothing / len(weight)
+            scores.scatter_(1, own, scores.gather(1, own) - share * (1 - smoothing))
+            if d_bias is not None:
+                d_bias += scores.sum(0)
+            gradient = scores.to(dtype)
+            d_x.copy_(gradient @ narrow)
+            d_weight += gradient.mT @ x
+        ctx.save_for_backward(d_states, d_weight, *(() if d_bias is None else (d_bias,)))
+        return (total * share).to(states.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        d_states, d_weight, *d_bias = ctx.saved_tensors
+        return d_states * scale, d_weight * scale, d_bias[0] * scale if d_bias else None, None, None, None
