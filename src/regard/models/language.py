@@ -23,7 +23,7 @@ from regard.models.transformer import embedding
 PADDING = 0
 READ_AT_ONCE = 1024
 """Tokens of a prompt, where what has to be kept of a text is bounded."""
-SCORED_AT_ONCE = 2**26
+SCORED_AT_ONCE = 2**23
 """Numbers of scores that are held while losses are taken without gradients."""
 
 
