@@ -99,6 +99,8 @@ def of_another(stack):
 CHANGES = {
     "a hook": lambda stack: stack.layers[1].feedforward.up.register_forward_hook(lambda *_: None),
     "a part of one's own": of_another,
+    "a call of one's own": lambda stack: setattr(stack.layers[0], "forward", stack.layers[0].forward),
+    "half of the digits": lambda stack: stack.bfloat16(),
     "dropout": lambda stack: stack.train(),
     "a mask that is none of the past": lambda stack: setattr(stack.layers[0].attention, "mask", window(2, 2)),
     "a backend by name": lambda stack: setattr(stack.layers[0].attention, "backend", "reference"),

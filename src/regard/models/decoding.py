@@ -102,13 +102,16 @@ def _is_plain(stack: Transformer) -> bool:
     """Is all of it what `_Layer` computes, on a CPU, with no hook and no part of somebody else's?"""
     parts = list(stack.modules())
     return (
-        all(weights.device.type == "cpu" for weights in stack.parameters())
+        all(weights.device.type == "cpu" and weights.dtype in DTYPES for weights in stack.parameters())
         and all(type(part) in KINDS or isinstance(part, Position) for part in parts)
-        and not any(part.training or part._forward_hooks or part._forward_pre_hooks for part in parts)
+        and not any(
+            part.training or part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in parts
+        )
         and all(_is_plain_attention(part) for part in parts if isinstance(part, MultiHeadAttention))
     )
 
 
+DTYPES = (torch.float32, torch.float64)  # narrower ones are to be summed up in float32, as the stack does it
 KINDS = {
     *(Transformer, Layer, MultiHeadAttention, FeedForward, ScaledDot, Softmax),
     *(nn.Linear, nn.LayerNorm, nn.ModuleList, nn.Identity),
