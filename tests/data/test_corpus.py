@@ -10,6 +10,7 @@ import pytest
 from regard.data.corpus import Passage, Windows, check_corpora, find_corpora, passages_of, read_corpus, tokenised
 from regard.data.corpus import blocks as corpus_blocks
 from regard.data.files import Files
+from regard.data.findings import MOST_LISTED, num_findings
 from regard.errors import InputError
 
 
@@ -216,6 +217,17 @@ def test_what_cannot_be_read_is_told_with_its_line(tmp_path):
     assert [(one.file, one.line) for one in findings] == [(path, 2), (path, 3), (path, 4)]
     for finding, said in zip(findings, ("must be JSON", '"text" must be text in quotes, got null', "an object"), strict=True):
         assert said in finding.message
+
+
+def test_of_very_many_bad_lines_a_thousand_are_held_and_all_are_counted(tmp_path):
+    path, num_bad = tmp_path / "a.jsonl", 1_500
+    path.write_text('{"text": "one"}\n' + "{\n" * num_bad)
+    blocks, findings = read_corpus(path)
+    assert text_of(blocks) == "one"
+    assert num_findings(findings) == num_bad
+    listed = [one["line"] for finding in findings for one in finding.listed()]
+    assert listed == [*range(2, MOST_LISTED + 2), None]
+    assert "500 more" in [one for finding in findings for one in finding.listed()][-1]["message"]
 
 
 @pytest.mark.parametrize("text", ["", '{"text": ""}\n'])

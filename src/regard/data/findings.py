@@ -75,6 +75,14 @@ def first_few(findings: Iterable[Finding], most: int = _FEW) -> list[Finding]:
     return shown
 
 
+def note(findings: list[Finding], one: Finding) -> None:
+    """Add one of a kind to others; from MOST_LISTED on they are counted, and not held."""
+    if len(findings) < MOST_LISTED:
+        findings.append(one)
+    else:
+        findings[-1] = replace(findings[-1], num_left_out=findings[-1].num_left_out + 1)
+
+
 def num_findings(findings: Iterable[Finding]) -> int:
     """How many there are, with all like them."""
     return sum(one.number for one in findings)

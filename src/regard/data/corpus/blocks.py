@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regard.data.corpus.files import JSON_LINES, TEXTS, is_json_lines, left_out, texts_in
-from regard.data.findings import Finding, counted, first_few
+from regard.data.findings import Finding, counted, first_few, note
 from regard.data.json_values import as_text, one_object
 from regard.data.stream import Lines, open_lines
 from regard.errors import InputError
@@ -134,7 +134,7 @@ def _documents(lines: Lines, path: Path, errors: list[Finding]) -> Iterator[Pass
             try:
                 text = as_text(one_object(line).get("text"), '"text"')
             except InputError as error:
-                errors.append(Finding("error", path, number, error.message))
+                note(errors, Finding("error", path, number, error.message))
                 continue
             if text:
                 yield Passage(text, True)
