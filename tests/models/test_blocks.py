@@ -52,22 +52,22 @@ def test_what_stands_behind_the_end_changes_nothing():
     torch.testing.assert_close(model(x, LENGTHS)[is_token], model(other, LENGTHS)[is_token])
 
 
-@pytest.mark.parametrize(("is_mixed", "read"), [(True, 16), (False, 3)])
-def test_rows_are_filled_up_for_mixed_precision_alone_and_change_nothing(monkeypatch, is_mixed, read):
+@pytest.mark.parametrize(("num_rows", "is_mixed", "read"), [(23, True, 24), (63, True, 64), (17, True, 17), (23, False, 23)])
+def test_rows_are_filled_up_for_mixed_precision_alone_and_change_nothing(monkeypatch, num_rows, is_mixed, read):
     torch.manual_seed(0)
     ours, plain = LSTM(5, 3), nn.LSTM(5, 3, batch_first=True)
     plain.load_state_dict(ours.state_dict())
-    x, rows, forward = torch.randn(3, 4, 5), [], nn.LSTM.forward
+    x, rows, forward = torch.randn(num_rows, 4, 5), [], nn.LSTM.forward
     monkeypatch.setattr(nn.LSTM, "forward", lambda self, x, hx=None: rows.append(len(x)) or forward(self, x, hx))
     with torch.autocast("cpu", torch.bfloat16, enabled=is_mixed):
         found, expected = ours(x), plain(x)[0]
-    assert rows == [read, 3]
-    assert found.shape == (3, 4, 3)
+    assert rows == [read, num_rows]
+    assert found.shape == (num_rows, 4, 3)
     torch.testing.assert_close(found, expected, rtol=0, atol=0.01)
     found.float().sum().backward()
     expected.float().sum().backward()
     for own, other in zip(ours.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(own.grad, other.grad, rtol=0.02, atol=0.02)
+        torch.testing.assert_close(own.grad, other.grad, rtol=0.03, atol=0.03)
 
 
 def test_dropout_is_the_same_along_a_sequence_and_keeps_the_mean():

@@ -64,6 +64,35 @@ def test_without_gradients_it_is_the_same():
 
 def test_only_what_is_differentiated_needs_to_be_a_parameter():
     (states, weight, bias), targets = given(has_bias=True)
-    cross_entropy_of(states, weight.detach(), bias.detach(), targets).backward()
-    assert states.grad is not None
+    frozen = weight.requires_grad_(False), bias
+    cross_entropy_of(states, *frozen, targets).backward()
+    assert states.grad.abs().sum() > 0
     assert weight.grad is None
+    assert bias.grad.abs().sum() > 0
+
+
+def test_the_loss_of_narrow_states_is_not_narrow():
+    (states, weight, bias), targets = given(has_bias=True, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = cross_entropy_of(states.bfloat16(), weight, bias, targets)
+        with torch.no_grad():
+            same = cross_entropy_of(states.bfloat16(), weight, bias, targets)
+    assert loss.dtype == same.dtype == torch.float32
+    torch.testing.assert_close(loss.detach(), same)
+
+
+def test_narrow_weights_are_summed_up_in_float32():
+    torch.manual_seed(0)
+    states, weight = torch.randn(4096, 16).bfloat16(), torch.randn(50, 16).bfloat16().requires_grad_()
+    targets = torch.randint(50, (4096,))
+    loss = cross_entropy_of(states, weight, None, targets)
+    loss.backward()
+    exact = cross_entropy(linear(states, weight).float(), targets)
+    assert loss.item() == pytest.approx(exact.item(), abs=1e-4)
+    (expected,) = torch.autograd.grad(cross_entropy(linear(states.double(), weight.double()), targets), weight)
+    assert (weight.grad - expected).norm() < 0.006 * expected.norm()
+
+
+def test_no_tokens_have_no_mean():
+    inputs, targets = given(has_bias=False)
+    assert cross_entropy_of(inputs[0][:0], *inputs[1:], targets[:0]).isnan()

@@ -6,6 +6,7 @@ from torch import nn
 
 import regard
 from regard.attention.masks import causal, padding, window
+from regard.attention.positions.position import Position
 from regard.models.decoding import Decoder
 from regard.models.options import TransformerOptions
 from regard.models.transformer import Transformer
@@ -24,6 +25,11 @@ def stack_of(mask=causal, *, has_memory=False, **options):
     for weights in made.parameters():
         nn.init.normal_(weights, std=0.5)
     return made.double().eval()
+
+
+def by_the_stack(stack):
+    """As a decoder is called."""
+    return lambda x, cache, memory, mask: stack(x, memory=memory, memory_mask=mask, cache=cache)
 
 
 def both(stack, steps, rows=3, **memory):
@@ -57,16 +63,36 @@ def test_those_with_a_memory_too_and_what_is_padding_is_not_looked_at(num_kv_hea
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("mask", [causal, window(1, 1), padding(torch.tensor([5, 3]), torch.tensor([4, 4]))], ids=str)
+def test_a_memory_of_which_queries_see_different_parts_is_left_to_the_stack(mask):
+    stack, memory = stack_of(has_memory=True), torch.randn(2, 5, WIDTH, dtype=torch.float64)
+    decoder, ours, theirs = both(stack, 4, 2, memory=memory, memory_mask=mask)
+    assert decoder.layers
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_lengths_may_be_written_to():
+    stack, memory = stack_of(has_memory=True), torch.randn(2, 5, WIDTH, dtype=torch.float64)
+    decoder, caches, said = Decoder(stack), (stack.new_cache(), stack.new_cache()), []
+    x = torch.randn(2, 3, WIDTH, dtype=torch.float64)
+    for step, cache in ((decoder, caches[0]), (by_the_stack(stack), caches[1])):
+        mask = padding(torch.tensor([5, 3]))
+        with torch.no_grad():
+            for one in x.split(1, 1):
+                states = step(one, cache, memory, mask)
+                mask.lengths[0] -= 1
+        said.append(states)
+    torch.testing.assert_close(said[0], said[1], rtol=0, atol=1e-12)
+
+
 def test_rows_may_be_put_in_another_order_and_sentences_left_out():
     stack = stack_of(has_memory=True)
+    assert Decoder(stack).layers
     memory, lengths = torch.randn(2, 5, WIDTH, dtype=torch.float64), torch.tensor([5, 3])
     x = torch.randn(4, 3, WIDTH, dtype=torch.float64)
     decoder, caches, said = Decoder(stack), (stack.new_cache(), stack.new_cache()), []
     with torch.no_grad():
-        for step, cache in (
-            (decoder, caches[0]),
-            (lambda x, c, m, mask: stack(x, memory=m, memory_mask=mask, cache=c), caches[1]),
-        ):
+        for step, cache in ((decoder, caches[0]), (by_the_stack(stack), caches[1])):
             step(x[:, :1], cache, memory, padding(lengths))
             step(x[:, 1:2], cache, memory, padding(lengths))
             cache.keep(torch.tensor([1]))
@@ -93,12 +119,27 @@ def test_what_is_not_plain_is_done_by_the_stack(options):
 
 
 def of_another(stack):
-    stack.layers[0].attention.query = type("Adapter", (nn.Linear,), {})(WIDTH, WIDTH).double()
+    stack.layers[0].attention.query = type("Adapter", (nn.Linear,), {})(WIDTH, WIDTH).double().eval()
+
+
+class Pushed(Position):
+    """Turns that are no rotation: what is scaled before them is not what is scaled after them."""
+
+    def turn(self, x, start=0):
+        return x + 1
+
+
+def changed(part, name, other):
+    return lambda stack: setattr(getattr(stack.layers[0], part), name, other.double().eval())
 
 
 CHANGES = {
     "a hook": lambda stack: stack.layers[1].feedforward.up.register_forward_hook(lambda *_: None),
     "a part of one's own": of_another,
+    "a norm of heads": changed("attention", "norm", nn.LayerNorm(WIDTH // 4)),
+    "a position of one's own": changed("attention", "position", Pushed()),
+    "no bias": changed("attention", "query", nn.Linear(WIDTH, WIDTH, bias=False)),
+    "no norm": lambda stack: setattr(stack.layers[0], "attention_norm", nn.Identity()),
     "a call of one's own": lambda stack: setattr(stack.layers[0], "forward", stack.layers[0].forward),
     "half of the digits": lambda stack: stack.bfloat16(),
     "dropout": lambda stack: stack.train(),

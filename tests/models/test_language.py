@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import linear
 
 from regard.catalog import MECHANISMS, POSITIONS
 from regard.errors import InputError
@@ -153,6 +155,26 @@ def test_the_loss_is_a_mean_over_tokens_and_no_padding(name):
     assert model.loss(batch).item() == pytest.approx(float(kept.mean()))
     assert model.estimate(batch) == pytest.approx([float(expected[0].sum()), float(expected[1, :5].sum())])
     assert model.predict(batch) == pytest.approx(model.estimate(batch))
+
+
+class Adapted(nn.Linear):
+    """What somebody put beside the weights."""
+
+    def __init__(self, plain):
+        super().__init__(plain.in_features, plain.out_features, bias=False)
+        self.weight.data, self.beside = plain.weight.data, nn.Parameter(torch.randn_like(plain.weight))
+
+    def forward(self, x):
+        return super().forward(x) + linear(x, self.beside)
+
+
+def test_an_output_layer_that_was_replaced_is_what_learns():
+    model, tokens = made(is_tied=False), tokens_of(2, 9)
+    model.output = Adapted(model.output).to(model.output.weight.dtype)
+    loss = model.loss({"tokens": tokens, "lengths": torch.tensor([8, 8])})
+    loss.backward()
+    assert loss.item() == pytest.approx(nats(model, tokens).mean().item(), rel=1e-5)
+    assert model.output.beside.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(("stride", "name"), [*itertools.product([1, 3, 4, 7], KINDS)])

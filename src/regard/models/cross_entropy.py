@@ -1,4 +1,4 @@
-"""The loss of a softmax over a vocabulary, whose scores and their gradients are never all held."""
+"""The loss of a softmax over a vocabulary, learnt from without holding all scores."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ def cross_entropy_of(
 ) -> Float[Tensor, ""]:
     """−log softmax(weight · state + bias)[target] in nats, the mean over tokens; the labels smoothed as torch's loss does it.
 
-    While learning, a part of the tokens at a time is scored, and its gradient taken at once: memory is that of one part, and
-    what is read again is still in a cache. It can be differentiated once. Products are narrow where autocast says so.
+    While learning, a part of the tokens at a time is scored, and its gradient taken at once: beside gradients, memory is that
+    of one part, and what is read again is still in a cache. It can be differentiated once. Products are narrow where autocast
+    says so; softmax, sums and the loss are in float32 at least.
     """
-    if not torch.is_grad_enabled():
-        return cross_entropy(linear(states, weight, bias).to(weight.dtype), targets, label_smoothing=label_smoothing)
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    if not torch.is_grad_enabled() or len(targets) == 0:
+        return cross_entropy(linear(states, weight, bias).to(wide), targets, label_smoothing=label_smoothing)
     device = states.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
+    is_narrow = torch.is_autocast_enabled(device) and weight.dtype != torch.float64
+    dtype = torch.get_autocast_dtype(device) if is_narrow else weight.dtype
     with torch.autocast(device, enabled=False):
         return _Mean.apply(states, weight, bias, targets, label_smoothing, dtype)  # type: ignore[no-untyped-call]
 
@@ -41,14 +44,15 @@ class _Mean(torch.autograd.Function):
     def forward(
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float, dtype: torch.dtype
     ) -> Tensor:
+        wide = torch.promote_types(weight.dtype, torch.float32)
         narrow, narrow_bias = weight.to(dtype), None if bias is None else bias.to(dtype)
-        d_states, d_weight = torch.empty_like(states), torch.zeros_like(weight)
-        d_bias = None if bias is None else torch.zeros_like(bias)
-        total, share = torch.zeros((), dtype=torch.float64, device=states.device), 1 / max(1, len(targets))
+        d_states, d_weight = torch.empty_like(states), torch.zeros_like(weight, dtype=wide)
+        d_bias = None if bias is None else torch.zeros_like(bias, dtype=wide)
+        total, share = d_weight.new_zeros(()), 1 / len(targets)
         rows = max(LEAST_TOKENS, SCORES_AT_ONCE // len(weight))
         for x, own, d_x in zip(states.split(rows), targets[:, None].split(rows), d_states.split(rows), strict=True):
             x = x.to(dtype)
-            scores = linear(x, narrow, narrow_bias).to(weight.dtype)
+            scores = linear(x, narrow, narrow_bias).to(wide)
             scores -= scores.amax(1, keepdim=True)
             said = (1 - smoothing) * scores.gather(1, own)
             if smoothing:
@@ -65,10 +69,10 @@ class _Mean(torch.autograd.Function):
             d_x.copy_(gradient @ narrow)
             d_weight += gradient.mT @ x
         ctx.save_for_backward(d_states, d_weight, *(() if d_bias is None else (d_bias,)))
-        return (total * share).to(states.dtype)
+        return total * share
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        d_states, d_weight, *d_bias = ctx.saved_tensors
-        return d_states * scale, d_weight * scale, d_bias[0] * scale if d_bias else None, None, None, None
+        d_states, d_weight, *d_bias = (gradient * scale for gradient in ctx.saved_tensors)
+        return d_states, d_weight, d_bias[0] if d_bias else None, None, None, None

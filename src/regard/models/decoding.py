@@ -10,24 +10,28 @@ from torch.overrides import has_torch_function
 
 from regard.attention.cache import KeyValueCache
 from regard.attention.masks import Band, Mask, everything
+from regard.attention.masks.content import Padding
 from regard.attention.multihead import MultiHeadAttention
 from regard.attention.normalizers.softmax import Softmax
 from regard.attention.positions.position import Position
+from regard.attention.positions.rotary import Rotary, Rotary2d
 from regard.attention.scaled_dot import ScaledDot
+from regard.models.blocks import is_bare
 from regard.models.transformer import Cache, FeedForward, Layer, LayerCache, Transformer
 
 
 class Decoder:
     """A stack with a cache. On a CPU a token a row behind others goes through layers of products alone, if they are plain ones.
 
-    Plain is softmax attention with a causal mask or a window, without a bias, that nobody watches; all else is done by the
-    stack itself. The outputs are the stack's but for rounding; the weights those of the moment it is made.
+    Plain is softmax attention with a causal mask or a window, without a bias, and at a memory, where there is one, with nothing
+    hidden but padding. All else is done by the stack itself, and all that `watch` sees. The outputs are the stack's but for
+    rounding. It is made for the weights of the moment, and for what hangs on the stack then: make another after a change.
     """
 
     def __init__(self, stack: Transformer) -> None:
         self.stack = stack
         self.layers = [_Layer(layer) for layer in stack.layers] if _is_plain(stack) else []  # type: ignore[arg-type]
-        self._hidden: tuple[Mask, Tensor] | None = None
+        self._hidden: tuple[Mask, tuple[tuple[int, ...], torch.Size], Tensor] | None = None
 
     def __call__(
         self,
@@ -37,8 +41,9 @@ class Decoder:
         memory_mask: Mask = everything,
     ) -> Float[Tensor, "rows new d_model"]:
         """States of embeddings `x` that follow what the cache has seen; a memory's keys are in it from the first call on."""
-        is_one = x.shape[1] == 1 and cache.length > 0
-        if not (is_one and self.layers) or torch.is_grad_enabled() or has_torch_function((x,)):
+        is_one = x.shape[1] == 1 and len(x) > 0 and cache.length > 0
+        is_served = is_one and bool(self.layers) and self._serves(memory, memory_mask)
+        if not is_served or torch.is_grad_enabled() or has_torch_function((x,)):
             return self.stack(x, memory=memory, memory_mask=memory_mask, cache=cache)
         hidden = None if memory is None else self._added(memory_mask, memory)
         x = self.stack.position.embed(x, cache.length)[:, 0]
@@ -46,12 +51,19 @@ class Decoder:
             x = layer(x, kept, hidden)
         return self.stack.norm(x)[:, None]
 
+    def _serves(self, memory: Tensor | None, mask: Mask) -> bool:
+        """Is there a memory where the layers look at one, all of whose queries see the same?"""
+        is_alike = mask == everything or (isinstance(mask, Padding) and mask.query_lengths is None)
+        return is_alike and (memory is None) == (self.layers[0].look is None)
+
     def _added(self, mask: Mask, memory: Tensor) -> Float[Tensor, "batch 1 1 keys"]:
         """What is added to the scores of a memory, written once for each mask."""
-        if self._hidden is None or self._hidden[0] is not mask:
+        asked = mask.version, memory.shape[:2]
+        if self._hidden is None or self._hidden[0] is not mask or self._hidden[1] != asked:
             allowed = mask.write((len(memory), 1), range(1), range(memory.shape[1]), memory.device)
-            self._hidden = mask, torch.zeros_like(allowed, dtype=memory.dtype).masked_fill_(~allowed, -torch.inf)
-        return self._hidden[1]
+            added = torch.zeros_like(allowed, dtype=memory.dtype).masked_fill_(~allowed, -torch.inf)
+            self._hidden = mask, asked, added
+        return self._hidden[2]
 
 
 class _Layer:
@@ -89,6 +101,7 @@ class _Layer:
 def _looked(look: MultiHeadAttention, x: Tensor, cache: KeyValueCache, hidden: Tensor | None) -> Tensor:
     """At a memory, whose rows stand side by side."""
     keys, values = cache.kept
+    cache.asked += len(x) // len(keys)
     query = linear(x, look.query.weight, look.query.bias).view(len(keys), -1, look.num_heads, look.head_dim).transpose(1, 2)
     out = scaled_dot_product_attention(query, keys, values, hidden, enable_gqa=keys.shape[1] != look.num_heads)
     return linear(out.transpose(1, 2).reshape(len(x), -1), look.out.weight, look.out.bias)
@@ -104,10 +117,8 @@ def _is_plain(stack: Transformer) -> bool:
     return (
         all(weights.device.type == "cpu" and weights.dtype in DTYPES for weights in stack.parameters())
         and all(type(part) in KINDS or isinstance(part, Position) for part in parts)
-        and not any(
-            part.training or part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in parts
-        )
-        and all(_is_plain_attention(part) for part in parts if isinstance(part, MultiHeadAttention))
+        and all(is_bare(part) and not part.training for part in parts)
+        and all(type(layer) is Layer and _is_plain_layer(layer) for layer in stack.layers)
     )
 
 
@@ -116,11 +127,26 @@ KINDS = {
     *(Transformer, Layer, MultiHeadAttention, FeedForward, ScaledDot, Softmax),
     *(nn.Linear, nn.LayerNorm, nn.ModuleList, nn.Identity),
 }
+TURNS = (Position.turn, Rotary.turn, Rotary2d.turn)  # linear, and alike for all heads
+
+
+def _is_plain_layer(layer: Layer) -> bool:
+    """Is each part in its place?"""
+    attention, look = layer.attention, layer.look
+    norms = (layer.attention_norm, layer.feedforward_norm, *(() if look is None else (layer.look_norm,)))
+    return (
+        all(type(norm) is nn.LayerNorm for norm in norms)
+        and (_is_plain_attention(attention) and isinstance(attention.mask, Band) and attention.mask.right == 0)
+        and (look is None or (_is_plain_attention(look) and look.mask == everything))
+    )
 
 
 def _is_plain_attention(attention: MultiHeadAttention) -> bool:
-    mask, position, mechanism = attention.mask, attention.position, attention.mechanism
-    is_by_itself = type(position).embed is Position.embed and position.bias is None
-    is_usual = isinstance(mechanism, ScaledDot) and mechanism.scale is None and mechanism.softcap is None
-    is_past = isinstance(mask, Band) and (mask == everything or mask.right == 0)
-    return is_by_itself and is_usual and is_past and attention.backend == "auto"
+    position, mechanism = attention.position, attention.mechanism
+    projections = attention.query, attention.key, attention.value
+    return (
+        all(type(one) is nn.Linear and one.bias is not None for one in projections)
+        and (type(attention.norm) is nn.Identity and attention.backend == "auto")
+        and (type(position).turn in TURNS and type(position).embed is Position.embed and position.bias is None)
+        and (isinstance(mechanism, ScaledDot) and mechanism.scale is None and mechanism.softcap is None)
+    )

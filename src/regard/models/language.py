@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from regard.models.blocks import lay_out_for_rows
+from regard.models.blocks import is_bare, lay_out_for_rows
 from regard.models.cross_entropy import cross_entropy_of
 from regard.models.model import Batch, Model
 from regard.models.options import WritingOptions
@@ -75,8 +75,11 @@ class LanguageModel(Model):
         targets = batch["tokens"][:, 1:].flatten()
         tokens = (targets != PADDING).nonzero().squeeze(1)
         states = self(batch["tokens"][:, :-1], batch.get("documents")).flatten(0, 1).index_select(0, tokens)
+        targets = targets.index_select(0, tokens)
+        if self.output is not None and not (type(self.output) is nn.Linear and is_bare(self.output)):
+            return cross_entropy(self.scores(states).float(), targets)  # somebody put a part of their own there
         weight = self.embedding.weight if self.output is None else self.output.weight
-        return cross_entropy_of(states, weight, None, targets.index_select(0, tokens))
+        return cross_entropy_of(states, weight, None, targets)
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> list[float]:
