@@ -44,6 +44,7 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
         "Joey NMT, German–English: 28–33",
     ),
     "quality_translate_multi30k_recurrent_none": ("`translate`, recurrent, no attention", M30K, ""),
+    "quality_translate_tatoeba": ("`translate`, Transformer", "Tatoeba English–German, test, a split of our own", ""),
     "quality_generate_tinyshakespeare_large": ("`generate`, 2.7 M parameters", TINY, "nanoGPT on an A100, 3 minutes: 1.47"),
     "quality_classify_fashion_mnist": (
         "`classify`, 242 k parameters",
