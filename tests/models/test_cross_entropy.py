@@ -29,12 +29,14 @@ def both(has_bias, smoothing, dtype=torch.float64, *, is_mixed=False):
     return found
 
 
+@pytest.mark.parametrize("in_cache", [1, 2 * VOCABULARY, 1000], ids="{} numbers".format)
 @pytest.mark.parametrize("at_once", [1, 4, 100], ids="{} tokens".format)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("has_bias", [False, True])
-def test_it_is_pytorchs_and_so_are_its_gradients(monkeypatch, at_once, smoothing, has_bias):
+def test_it_is_pytorchs_and_so_are_its_gradients(monkeypatch, in_cache, at_once, smoothing, has_bias):
     monkeypatch.setattr(module, "LEAST_TOKENS", at_once)
     monkeypatch.setattr(module, "SCORES_AT_ONCE", 1)
+    monkeypatch.setattr(module, "IN_CACHE", in_cache)
     ours, theirs = both(has_bias, smoothing)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 

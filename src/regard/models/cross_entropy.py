@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear
 
-SCORES_AT_ONCE, LEAST_TOKENS = 2**22, 256
+SCORES_AT_ONCE, LEAST_TOKENS = 2**22, 512
 """Numbers that a part holds, 16 MB in float32; but with fewer tokens, adding up the gradient of the weights takes longest."""
+IN_CACHE = 2**18
+"""Numbers that go through one operation after another on a CPU, 1 MB in float32."""
 
 
 def cross_entropy_of(
@@ -23,9 +25,10 @@ def cross_entropy_of(
 ) -> Float[Tensor, ""]:
     """−log softmax(weight · state + bias)[target] in nats, the mean over tokens; the labels smoothed as torch's loss does it.
 
-    While learning, a part of the tokens at a time is scored, and its gradient taken at once: beside gradients, memory is that
-    of one part, and what is read again is still in a cache. It can be differentiated once. Products are narrow where autocast
-    says so; softmax, sums and the loss are in float32 at least.
+    While learning, a part of the tokens at a time is scored, and its gradient taken at once, in the place of the scores:
+    beside gradients, memory is that of one part, and on a CPU few rows at a time go through the softmax, so that they stay in
+    its cache. It can be differentiated once. Products are narrow where autocast says so; softmax, sums and the loss are in
+    float32 at least.
     """
     wide = torch.promote_types(weight.dtype, torch.float32)
     if not torch.is_grad_enabled() or len(targets) == 0:
@@ -52,22 +55,27 @@ class _Mean(torch.autograd.Function):
         rows = max(LEAST_TOKENS, SCORES_AT_ONCE // len(weight))
         for x, own, d_x in zip(states.split(rows), targets[:, None].split(rows), d_states.split(rows), strict=True):
             x = x.to(dtype)
-            scores = linear(x, narrow, narrow_bias).to(wide)
-            scores -= scores.amax(1, keepdim=True)
-            said = (1 - smoothing) * scores.gather(1, own)
-            if smoothing:
-                said += smoothing * scores.mean(1, keepdim=True)
-            mass = scores.exp_().sum(1, keepdim=True)
-            total += (mass.log() - said).sum()
-            scores *= share / mass
-            if smoothing:
-                scores -= share * smoothing / len(weight)
-            scores.scatter_(1, own, scores.gather(1, own) - share * (1 - smoothing))
-            if d_bias is not None:
-                d_bias += scores.sum(0)
-            gradient = scores.to(dtype)
-            d_x.copy_(gradient @ narrow)
-            d_weight += gradient.mT @ x
+            d_scores = linear(x, narrow, narrow_bias)
+            few = _rows_in_cache(d_scores)
+            for part, right in zip(d_scores.split(few), own.split(few), strict=True):
+                scores = part.to(wide)
+                scores -= scores.amax(1, keepdim=True)
+                said = (1 - smoothing) * scores.gather(1, right)
+                if smoothing:
+                    said += smoothing * scores.mean(1, keepdim=True)
+                mass = scores.exp_().sum(1, keepdim=True)
+                total += (mass.log() - said).sum()
+                scores *= share / mass
+                if smoothing:
+                    scores -= share * smoothing / len(weight)
+                scores.scatter_(1, right, scores.gather(1, right) - share * (1 - smoothing))
+                if d_bias is not None:
+                    d_bias += scores.sum(0)
+                part.copy_(scores)
+            d_x.copy_(d_scores @ narrow)
+            few = _rows_in_cache(d_weight)
+            for part, more in zip(d_weight.split(few), (d_scores.mT @ x).split(few), strict=True):
+                part += more
         ctx.save_for_backward(d_states, d_weight, *(() if d_bias is None else (d_bias,)))
         return total * share
 
@@ -76,3 +84,8 @@ class _Mean(torch.autograd.Function):
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         d_states, d_weight, *d_bias = (gradient * scale for gradient in ctx.saved_tensors)
         return d_states, d_weight, d_bias[0] if d_bias else None, None, None, None
+
+
+def _rows_in_cache(numbers: Tensor) -> int:
+    """As many as one operation after another goes through at once; all where there is no such cache."""
+    return max(1, IN_CACHE // numbers.shape[1]) if numbers.is_cpu else len(numbers)
