@@ -44,7 +44,7 @@ class Gan(Painter):
         return self.generator(codes, classes)
 
     def judge(self, pixels: Pixels, classes: Classes | None = None) -> list[Painted]:
-        return [Painted(realness=float(score)) for score in self.observe(pixels, classes)]
+        return [Painted(realness=score) for score in self.observe(pixels, classes).tolist()]
 
     def observe(self, pixels: Pixels, classes: Classes | None = None) -> Scores:
         return self.discriminator(pixels, classes)
