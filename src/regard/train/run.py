@@ -41,6 +41,7 @@ from regard.train.callbacks import (
     Samples,
     stopped_by_numbers,
 )
+from regard.train.memory import keep_freed_memory
 from regard.train.module import TaskModule
 from regard.train.monitor import AttentionMonitor
 from regard.viewer.report import Picture, render
@@ -203,6 +204,7 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     )
     interruption = Interruption(last, f"Go on: regard train {run.task.name} --out {out} --resume")
     _quiet_lightning()
+    keep_freed_memory()
     # Else determinism also fills each new tensor with NaN before it is written, a tenth of the time and more on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     trainer = Trainer(
