@@ -44,8 +44,7 @@ class Toy(LightningModule):
     def training_step(self, batch, _):
         for layer in self.layers:
             layer.gain = getattr(layer, "gain", 1.0) * self.growth
-        loss = self(batch).square().mean()
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        loss = self(batch["x"]).square().mean()
         return loss
 
     def configure_optimizers(self):
@@ -56,7 +55,7 @@ def fit(tmp_path, *callbacks, model=None, logger=False, num_steps=6, epochs=2, *
     """A model made and trained by one seed, and where the generator stands afterwards."""
     torch.manual_seed(0)
     model = model or Toy()
-    data = [torch.randn(3, LENGTH, WIDTH) for _ in range(num_steps)]
+    data = [{"x": torch.randn(3, LENGTH, WIDTH)} for _ in range(num_steps)]
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=epochs,
@@ -208,7 +207,7 @@ def test_penalties_can_be_put_on_a_step_that_is_read(tmp_path):
     class Penalised(Toy):
         def training_step(self, batch, _):
             with attached(self, {"layers.*": [EntropyFloor(3.0)]}) as added:
-                return self(batch).square().mean() + added.total()
+                return self(batch["x"]).square().mean() + added.total()
 
     log = Log(tmp_path / "log.csv", "dev_score")
     plain, _ = fit(tmp_path, model=Penalised())
@@ -221,7 +220,7 @@ def test_penalties_can_be_put_on_a_step_that_is_read(tmp_path):
 def test_an_error_in_a_step_leaves_nothing_behind(tmp_path):
     class Broken(Toy):
         def training_step(self, batch, _):
-            self(batch)
+            self(batch["x"])
             raise RuntimeError("broken on purpose")
 
     model = Broken()

@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor, nn
 
+from regard.data.batching import Batches
 from regard.errors import InputError, Interrupted
 from regard.tasks.folder import create, write
 from regard.tasks.progress import bar, clock, figure, named
@@ -32,16 +33,52 @@ MONITORED = "attention/"
 
 
 class RandomState(Callback):
-    """Keeps torch's random state in each checkpoint: a resumed run draws what the run would have drawn."""
+    """Keeps torch's random state and the place among the batches: a resumed run draws what the run would have drawn.
+
+    Lightning itself goes on in the order of batches within a pass only; behind one it would begin with the first order again.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
 
     def state_dict(self) -> dict[str, Any]:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+        return {"cpu": torch.get_rng_state(), "cuda": cuda, "batches": self.batches.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.batches.load_state_dict(state["batches"])
         torch.set_rng_state(state["cpu"])
         if state["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda"])
+
+
+class Best(ModelCheckpoint):
+    """Keeps the weights of the pass with the best score, as soon as dev is scored; also in a run folder that was moved."""
+
+    def __init__(self, folder: Path, monitored: str, goal: str) -> None:
+        super().__init__(folder, "best", monitored, mode=goal, enable_version_counter=False, save_on_train_epoch_end=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def moved(path: str) -> str:
+            return path and str(Path(str(self.dirpath), Path(path).name))
+
+        paths = {name: moved(state_dict[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+
+class Patience(EarlyStopping):
+    """Training stops after so many scores without a better one; a run that had stopped does not go on when it is resumed.
+
+    It counts as soon as dev is scored, so that what is kept of the pass holds it.
+    """
+
+    def __init__(self, monitored: str, patience: int, goal: str) -> None:
+        super().__init__(monitored, patience=patience, mode=goal, check_finite=False, check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class RunningMean(WeightAveraging):
@@ -80,6 +117,11 @@ def _singular(module: nn.Module) -> list[Tensor]:
     return [vector for name, vector in module.named_buffers() if name.endswith(("._u", "._v"))]
 
 
+def _loss(trainer: Trainer, outputs: Any) -> Tensor:
+    """Of a batch; Lightning has divided it by the number of batches of a step."""
+    return cast(Tensor, outputs["loss"]) * trainer.accumulate_grad_batches
+
+
 def _is_scored(trainer: Trainer) -> bool:
     """Is dev scored in the pass at hand?"""
     return (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
@@ -90,6 +132,9 @@ class LastScore(Callback):
 
     It has to act after whatever may stop training.
     """
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.on_train_epoch_start(trainer, module)  # which is not called within a pass that is resumed
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         if trainer.current_epoch + 1 == trainer.max_epochs:
@@ -131,7 +176,9 @@ def stopped_by_numbers(last: Path) -> Iterator[None]:
 class Interruption(Callback):
     """Ctrl-C (and SIGTERM): finish the step at hand, save a checkpoint, and say how to go on. A second one stops at once.
 
-    For what nobody is asked about, such as a power cut, one is saved within each long pass too.
+    For what nobody is asked about, such as a power cut, one is saved when dev was scored, and within each long pass. It has to
+    act after all that a checkpoint should hold. At the last step of a pass it waits until the pass is over: Lightning would
+    take it for over, and never score it, where a checkpoint of that step is resumed.
     """
 
     def __init__(self, checkpoint: Path, advice: str) -> None:
@@ -148,22 +195,24 @@ class Interruption(Callback):
         if self.is_asked:
             raise KeyboardInterrupt
         self.is_asked = True
-        print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
+        print("\nStopping after this step, or the score of this pass; once more to stop at once.", file=sys.stderr)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        is_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
-        if not is_step:  # at a step Lightning's own counters can be restored, and no gradient is half added up
-            return
-        if self.is_asked or time.monotonic() - self.saved_at > SECONDS_UNSAVED:
+        # at a step Lightning's own counters can be restored, and no gradient is half added up
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not trainer.is_last_batch:
+            self._keep(trainer, is_due=False)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._keep(trainer, is_due=_is_scored(trainer))
+
+    def _keep(self, trainer: Trainer, *, is_due: bool) -> None:
+        if is_due or self.is_asked or time.monotonic() - self.saved_at > SECONDS_UNSAVED:
             part = self.checkpoint.with_suffix(".part")
             trainer.save_checkpoint(part)
             part.replace(self.checkpoint)
             self.saved_at = time.monotonic()
         if self.is_asked:
             raise Interrupted(f"Interrupted at step {trainer.global_step}; all of it is kept. {self.advice}")
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.saved_at = time.monotonic()  # whoever keeps the best has kept the last as well
 
     def __exit__(self, *exception: Any) -> None:
         for number, handler in self._before.items():
@@ -178,13 +227,15 @@ class Log(Callback):
     def __init__(self, path: Path, monitored: str) -> None:
         self.path, self.monitored = path, monitored
         self.rows: list[dict[str, Any]] = []
+        self.loss, self.num_learnt = torch.zeros(()), 0
         self.start, self.end, self.num_examples = time.monotonic(), 0.0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "seconds": self.seconds}
+        return {"rows": self.rows, "seconds": self.seconds, "loss": float(self.loss), "num_learnt": self.num_learnt}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows = state["rows"]
+        self.loss, self.num_learnt = torch.tensor(state["loss"]), state["num_learnt"]
         self.start = time.monotonic() - state["seconds"]
 
     @property
@@ -195,10 +246,23 @@ class Log(Callback):
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.end = time.monotonic()
 
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.loss, self.num_learnt = torch.zeros((), device=module.device), 0
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        size = len(next(iter(batch.values())))
+        self.loss = self.loss.to(module.device) + size * _loss(trainer, outputs)
+        self.num_learnt += size
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the examples that were learnt from in the pass at hand."""
+        return float(self.loss) / max(1, self.num_learnt)
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        values = (trainer.current_epoch + 1, trainer.global_step, round(self.seconds, 2), metrics.get("train_loss"), rate)
+        values = (trainer.current_epoch + 1, trainer.global_step, round(self.seconds, 2), self.mean_loss, rate)
         more = {name: round(value, 4) for name, value in metrics.items() if name.startswith(MONITORED)}
         is_scored = _is_scored(trainer)
         score = metrics.get(self.monitored) if is_scored else None
@@ -215,13 +279,19 @@ class Log(Callback):
 class ProgressLine(Callback):
     """One live line on standard error: how far, how well, when it ends. Without a terminal, a line a pass."""
 
-    def __init__(self, task: Task, num_steps: int, max_seconds: float | None) -> None:
-        self.task, self.num_steps, self.max_seconds = task, num_steps, max_seconds
+    def __init__(self, task: Task, table: Log, num_steps: int, max_seconds: float | None) -> None:
+        self.task, self.table, self.num_steps, self.max_seconds = task, table, num_steps, max_seconds
         self.stream = sys.stderr
         self.best: float | None = None
         self.num_remarks = 0
         self.shown_at = 0.0
         self.first_step = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.start, self.first_step = time.monotonic(), trainer.global_step
@@ -231,7 +301,7 @@ class ProgressLine(Callback):
         if not self.stream.isatty() or now - self.shown_at < 0.25:
             return
         self.shown_at = now
-        loss = float(outputs["loss"])
+        loss = float(_loss(trainer, outputs))
         share = (batch_idx + 1) / max(1, int(trainer.num_training_batches))
         self._show(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {bar(share)} loss {loss:7.3f}{self._end(trainer)}", ""
@@ -240,9 +310,8 @@ class ProgressLine(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         if not _is_scored(trainer):
             return
-        loss = float(trainer.callback_metrics.get("train_loss", float("nan")))
         passes = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self._show(f"{passes}  loss {loss:.3f}  {self._score(trainer)}{self._end(trainer)}", "\n")
+        self._show(f"{passes}  loss {self.table.mean_loss:.3f}  {self._score(trainer)}{self._end(trainer)}", "\n")
         remark = cast(TaskModule, module).remark
         self.num_remarks = self.num_remarks + 1 if remark else 0
         if self.num_remarks == PERSISTENT:

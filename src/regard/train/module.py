@@ -58,7 +58,6 @@ class TaskModule(LightningModule):
             loss = self.model.loss(batch)
         if not loss.isfinite():
             raise NotFinite(self.trainer.global_step)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(next(iter(batch.values()))))
         return loss
 
     def on_validation_epoch_start(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import Timer
 
 from regard.data.batching import Batches
 from regard.data.files import Files
@@ -32,9 +32,11 @@ from regard.tasks.folder import Run
 from regard.tasks.progress import figure, named
 from regard.tasks.task import Task
 from regard.train.callbacks import (
+    Best,
     Interruption,
     LastScore,
     Log,
+    Patience,
     ProgressLine,
     RandomState,
     RunningMean,
@@ -199,9 +201,7 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     num_steps = max_epochs * math.ceil(len(batches) / options.accumulate)
     dev = run.task.choosing(data.dev)
     module = TaskModule(run, dev, num_steps, lambda: log.seconds / (60 * terms.max_minutes) if terms.max_minutes else 0.0)
-    best = ModelCheckpoint(
-        last.parent, "best", module.monitored, mode=run.task.goal, save_last=True, enable_version_counter=False
-    )
+    best = Best(last.parent, module.monitored, run.task.goal)
     interruption = Interruption(last, f"Go on: regard train {run.task.name} --out {out} --resume")
     _quiet_lightning()
     keep_freed_memory()
@@ -214,8 +214,8 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
         max_epochs=max_epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.max_gradient_norm,
-        # The last one to act at a step is the interruption: it keeps what the others did.
-        callbacks=[log, best, *_callbacks(module, terms, out), interruption],
+        # The last one to act at a step and after a pass is the interruption: it keeps what the others did.
+        callbacks=[log, best, RandomState(batches), *_callbacks(module, terms, out, log), interruption],
         check_val_every_n_epoch=options.score_every or math.ceil(run.task.steps_to_score / len(batches)),
         num_sanity_val_steps=0,
         logger=False,
@@ -231,12 +231,11 @@ def _fit(run: Run, data: Data, out: Path, terms: Terms) -> Log:
     return log
 
 
-def _callbacks(module: TaskModule, terms: Terms, folder: Path) -> list[Callback]:
+def _callbacks(module: TaskModule, terms: Terms, folder: Path, log: Log) -> list[Callback]:
     options, minutes = module.task.training, terms.max_minutes
     callbacks = [
-        RandomState(),
-        EarlyStopping(module.monitored, patience=options.patience, mode=module.task.goal, check_finite=False),
-        ProgressLine(module.task, module.num_steps, None if minutes is None else 60 * minutes),
+        Patience(module.monitored, options.patience, module.task.goal),
+        ProgressLine(module.task, log, module.num_steps, None if minutes is None else 60 * minutes),
     ]
     mean = RunningMean(options.average_decay) if options.average_decay else None
     if mean is not None:
