@@ -133,6 +133,16 @@ def test_tokens_are_made_once_until_the_file_or_the_encoder_changes(tmp_path):
     assert len(made) == 3
 
 
+def test_what_is_not_read_of_a_folder_does_not_matter(tmp_path):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one")
+    (folder / ".#a.txt").symlink_to("somebody@somewhere.1")  # as editors lock a file
+    first = kept(read_corpus(folder)[0], byte_tokens)
+    (folder / "notes.doc").write_text("more")
+    assert kept(read_corpus(folder)[0], byte_tokens) == first
+
+
 def test_what_was_half_written_is_not_used(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one")
@@ -184,6 +194,18 @@ def test_parts_are_files_or_folders(tmp_path):
     assert find_corpora(tmp_path, {"train": str(tmp_path / "dev.txt")}).train == tmp_path / "dev.txt"
     assert find_corpora(None, {"train": str(tmp_path / "train")}) == Files(tmp_path / "train")
     assert find_corpora(tmp_path / "train", {}) == Files(tmp_path / "train")
+
+
+def test_a_folder_and_a_file_of_one_part_are_told(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.txt").write_text("one")
+    (tmp_path / "train.txt").write_text("two")
+    (tmp_path / "train.old").mkdir()
+    with pytest.raises(InputError, match=r"one file or folder must be train, found train, train.txt. Name it with --train"):
+        find_corpora(tmp_path, {})
+    assert find_corpora(tmp_path, {"train": str(tmp_path / "train.txt")}).train == tmp_path / "train.txt"
+    (tmp_path / "train.txt").unlink()
+    assert find_corpora(tmp_path, {}) == Files(tmp_path / "train")
 
 
 def test_a_folder_without_text_is_told(tmp_path):

@@ -338,6 +338,23 @@ def test_pictures_show_where_each_new_token_looked(tmp_path, model):
     assert ("The last 8 of " in picture.note) == (not model)
 
 
+def test_a_single_token_has_nothing_to_look_at(tmp_path):
+    run, _ = run_of(tmp_path, sampling={"max_tokens": 0})
+    assert run.task.explain(run.encoder, run.model, [Prompt("T")]) == []
+
+
+def test_ends_that_were_never_learnt_are_not_scored(tmp_path):
+    run, _ = run_of(tmp_path)
+    blocks, _ = run.task.read(corpus(tmp_path, documents("To be", "or not"), "dev.jsonl"))
+    windows = run.task.cut(run.encoder, blocks, is_training=False)
+    assert windows[0].text.tokens.tolist()[1:] == [*run.encoder.running.encode("To be"), *run.encoder.running.encode("or not")]
+
+
+def test_an_empty_stop_is_refused():
+    with pytest.raises(InputError, match="stop must be texts of a letter or more"):
+        WritingOptions(stop=["\n", ""])
+
+
 def test_a_folder_of_texts_is_scored_as_a_whole(tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("one")

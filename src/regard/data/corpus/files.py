@@ -21,7 +21,14 @@ def find_corpora(folder: str | Path | None, given: dict[str, str | None]) -> Fil
     folders = {split: Path(path) for split, path in given.items() if path and Path(path).is_dir()}
     named: dict[str, str | None] = {split: path for split, path in given.items() if path and split not in folders}
     inside = [] if folder is None else _inside(Path(folder))
-    folders = {_SPLIT_OF[_stem(path)]: path for path in inside if path.is_dir()} | folders
+    for split in set(SPLITS) - set(folders) - set(named):
+        own = [path for path in inside if _split(path) == split]
+        if len(own) > 1 and any(path.is_dir() for path in own):
+            names = ", ".join(sorted(path.name for path in own))
+            raise InputError(
+                f"one file or folder must be {split}, found {names}. Name it with --{split}.", file=Path(folder or "")
+            )
+    folders = {_split(path): path for path in inside if path.is_dir()} | folders
     if named or any(path.is_file() for path in inside):
         files = dict(find_files(folder, named).items())
     elif folders or folder is None or not texts_in(Path(folder)):
@@ -61,8 +68,9 @@ def _inside(folder: Path) -> list[Path]:
     with told(folder):
         if not folder.is_dir():
             raise InputError("--data must be a folder that exists.", file=folder)
-        return [path for path in folder.iterdir() if _stem(path) in _SPLIT_OF]
+        return [path for path in folder.iterdir() if _split(path)]
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0].lower()
+def _split(path: Path) -> str:
+    """Of which part it has the name, a folder all of it; empty where it has none."""
+    return _SPLIT_OF.get((path.name if path.is_dir() else path.name.split(".")[0]).lower(), "")

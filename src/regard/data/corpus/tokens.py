@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from regard.data.corpus.blocks import Block, Passage, passages_of
+from regard.data.corpus.files import texts_in
 from regard.errors import InputError
 from regard.places import cache_folder
 
@@ -68,7 +69,7 @@ def tokenised(
 def _key(blocks: Sequence[Block], identity: str) -> str:
     """Of the files, their state, which blocks of them, and the encoder."""
     paths = sorted({block.path for block in blocks})
-    files = [one for path in paths for one in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    files = [one for path in paths for one in ([path] if path.is_file() else texts_in(path))]
     states = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     places = sorted((str(block.path), block.number, block.num_bytes) for block in blocks)
     return hashlib.sha256(repr((states, places, identity)).encode()).hexdigest()[:32]

@@ -145,3 +145,7 @@ class WritingOptions(SamplingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, max_tokens=COUNT)
+        if "" in self.stop:
+            raise InputError(
+                f"stop must be texts of a letter or more, got {list(self.stop)}: every text ends before an empty one."
+            )

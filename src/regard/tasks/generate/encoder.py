@@ -92,7 +92,9 @@ class TextEncoder:
 
     def _tokens_of(self, passage: Passage) -> list[int]:
         tokens = self.running.encode(passage.text)
-        return [*tokens, END] if passage.is_end and not (self.running.is_words and tokens[-1:] == [END]) else tokens
+        is_word = self.running.is_words  # each line has an end then
+        is_ended = passage.is_end and (is_word or self.has_end) and not (is_word and tokens[-1:] == [END])
+        return [*tokens, END] if is_ended else tokens
 
     def _windows(self, windows: list[Window]) -> dict[str, Tensor]:
         text, context = windows[0].text, self.options.context

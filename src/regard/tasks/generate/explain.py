@@ -21,15 +21,16 @@ NOTE = "Each row is a token that was read; its label is what follows it, predict
 def pictures(run: Run, examples: Sequence[Window | Prompt]) -> list[Picture]:
     """Of text as it is, or of prompts with what is written behind them; of lines that are no prompts there are none."""
     shown = [one for one in examples if isinstance(one, Window) or not one.error]
-    return [_of_window(run, one) if isinstance(one, Window) else _of_prompt(run, one) for one in shown]
+    found = (_of_window(run, one) if isinstance(one, Window) else _of_prompt(run, one) for one in shown)
+    return [picture for picture in found if picture is not None]
 
 
-def _of_window(run: Run, window: Window) -> Picture:
+def _of_window(run: Run, window: Window) -> Picture | None:
     tokens = window.text.tokens[window.start : window.stop + 1].tolist()
     return _picture(run, tokens, f"tokens {window.start + 1:,} to {window.stop:,}", NOTE)
 
 
-def _of_prompt(run: Run, prompt: Prompt) -> Picture:
+def _of_prompt(run: Run, prompt: Prompt) -> Picture | None:
     encoder: Any = run.encoder
     model: Any = run.model.eval()
     begun = encoder.prompt(prompt.text)
@@ -38,8 +39,10 @@ def _of_prompt(run: Run, prompt: Prompt) -> Picture:
     return _picture(run, [*begun, *written], title, f"→ {encoder.running.decode(written, prompt.text)}")
 
 
-def _picture(run: Run, tokens: list[int], title: str, note: str) -> Picture:
-    """Of a pass over the tokens but the last; of more than are read at once, over the last ones."""
+def _picture(run: Run, tokens: list[int], title: str, note: str) -> Picture | None:
+    """Of a pass over the tokens but the last; of more than are read at once, over the last ones. None of a single token."""
+    if len(tokens) < 2:
+        return None
     encoder: Any = run.encoder
     task: Any = run.task
     shown = tokens if task.model.is_endless else tokens[-encoder.options.context - 1 :]
