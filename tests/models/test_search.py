@@ -130,3 +130,21 @@ def test_the_largest_by_blocks_are_the_largest(columns):
     assert torch.equal(best, expected.values)
     assert torch.equal(places, expected.indices)
     assert torch.equal(x.gather(1, places), best)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_what_may_never_be_written_is_not(beam):
+    """The others have the probabilities of a model that does not know it."""
+    begun = start(4, 5)
+    never = Start(begun.tokens, begun.max_lengths, never=(0, 4))
+    options = SearchOptions(beam=beam, length_penalty=0.0)
+
+    def without():
+        writing = Table(4)
+        writing.table[..., [0, 4]] = -torch.inf
+        return writing
+
+    found = beam_search(Table(4), never, END, options)
+    assert all({0, 4}.isdisjoint(one.tokens) for hypotheses in found for one in hypotheses)
+    assert found == beam_search(without(), begun, END, options)
+    assert greedy(Table(4), never, END) == greedy(without(), begun, END)

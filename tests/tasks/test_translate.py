@@ -38,6 +38,8 @@ PAIRS = [
     for noun in ("apples", "trees")
 ]
 TEXT = PairOptions(vocabulary=320)
+TMX = """<tmx version="1.4"><header srclang="{}"/><body><tu><tuv xml:lang="en"><seg>{}</seg></tuv>
+<tuv xml:lang="de"><seg>{}</seg></tuv></tu></body></tmx>"""
 KINDS = {
     "transformer": TranslatorOptions(d_model=32, num_layers=2, num_heads=2, d_feedforward=32, dropout=0.0),
     "recurrent": TranslatorOptions(name="recurrent", d_model=32, num_layers=1, d_embedding=32, dropout=0.0),
@@ -394,10 +396,12 @@ def test_ctranslate2_says_the_same_of_two_hundred_sentences(options, beam, tmp_p
     pairs = [Pair(" ".join(draw.choices([*NUMBERS, "and", "."], k=draw.randrange(1, 9)))) for _ in range(200)]
     given = [[vocabulary.id_to_token(token) for token in encoder.source_tokens(pair.source)] for pair in pairs]
     ours = [one[0].tokens for one in run.answers(pairs, run.model.predict)]
+    signs = [[vocabulary.id_to_token(sign)] for sign in (run.model.signs.padding, run.model.signs.start)]
+    options_of_search = {"beam_size": beam, "length_penalty": 0.0, "disable_unk": True, "suppress_sequences": signs}
     num_alike = 0
     for source, own in zip(given, ours, strict=True):
         longest = int(search.max_ratio * len(source)) + ROOM
-        (found,) = translator.translate_batch([source], beam_size=beam, length_penalty=0.0, max_decoding_length=longest)
+        (found,) = translator.translate_batch([source], max_decoding_length=longest, **options_of_search)
         num_alike += [vocabulary.token_to_id(token) for token in found.hypotheses[0]] == own
     assert num_alike >= 198  # where two scores all but tie, rounding decides
 
@@ -416,3 +420,70 @@ def test_what_ctranslate2_cannot_run_is_refused(kind, options, message, tmp_path
     with pytest.raises(InputError, match=message):
         export(Run(task, encoder, task.build(encoder)), tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "characters", "bytes"])
+def test_a_space_of_any_kind_parts_words_wherever_its_bytes_are(kind):
+    texts = ["A\u00a0dog ran 10\u00a0km today", "Ein\u3000Hund", "thin\u2009space", "  a  b\u00e9b\u00e9 "]
+    encoder = Translate(text=PairOptions(tokens=kind, vocabulary=270)).fit_encoder([Pair(text, text) for text in texts])
+    for text in texts:
+        tokens = encoder.source_tokens(text)
+        spelled = [
+            b"".join(encoder.source.bytes_of(tokens[place]) for place in own)
+            for own in _words(torch.tensor(tokens), encoder.source)
+        ]
+        assert [word.decode().strip() for word in spelled] == text.split()
+
+
+def test_of_a_text_that_is_cut_inside_a_letter_all_pieces_have_a_word():
+    encoder = Translate(text=PairOptions(tokens="bytes", max_tokens=4)).fit_encoder([Pair("a \u3042", "b")])
+    assert _words(torch.tensor(encoder.source_tokens("a \u3042")), encoder.source) == [[0], [2]]
+
+
+def test_a_prefix_stands_where_there_is_nothing_to_translate(transformer):
+    assert transformer.predict([Pair("", prefix="Ein")])[0].texts == ("Ein",)
+
+
+def test_an_unknown_word_of_a_prefix_is_told(capsys):
+    task = Translate(text=PairOptions(tokens="words", vocabulary=100, is_joint=False), model=KINDS["transformer"])
+    encoder = task.fit_encoder(PAIRS)
+    task.decode(encoder, Pair("one", line=3, prefix="Zebra"), [])
+    assert "line 3: the training text has no words 'Zebra'" in capsys.readouterr().err
+
+
+def test_a_record_may_have_spaces_and_a_prefix_has_to_be_text():
+    (spaced, number) = read_lines(['{ "source": "a", "prefix": "b"}', '{"source": "a", "prefix": 0}'])
+    assert (spaced.source, spaced.prefix) == ("a", "b")
+    assert "prefix" in number.error
+
+
+def test_long_texts_are_not_kept():
+    encoder = Translate(text=TEXT).fit_encoder(PAIRS)
+    before = encoder._remembered.cache_info().currsize
+    assert len(encoder.source_tokens("green " * 5000)) == TEXT.max_tokens
+    assert encoder._remembered.cache_info().currsize == before
+    assert len(encoder._cut("green " * 200, True)) <= TEXT.max_tokens
+    assert encoder.is_shortened(Pair("green " * 5000))
+
+
+@pytest.mark.parametrize(
+    ("train", "dev"),
+    [
+        ({"train.tsv": "en\tde\nhouse\tHaus\n"}, {"dev.tsv": "de\ten\nBaum\ttree\n"}),
+        ({"train.tmx": TMX.format("en", "house", "Haus")}, {"dev.tmx": TMX.format("de", "tree", "Baum")}),
+    ],
+    ids=lambda files: next(iter(files)),
+)
+def test_all_parts_are_read_the_way_of_train(tmp_path, train, dev):
+    for name, text in {**train, **dev}.items():
+        (tmp_path / name).write_text(text)
+    task = Translate()
+    files = task.files(str(tmp_path), {})
+    task = task.settled(files)
+    assert tuple(task.languages) == ("en", "de")
+    assert [(pair.source, pair.target) for pair in task.read(files.dev)[0]] == [("tree", "Baum")]
+
+
+def test_names_that_are_roles_do_not_become_languages(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"source": "house", "target": "Haus"}\n')
+    assert Translate().settled(Translate().files(str(tmp_path), {})).languages == Languages()

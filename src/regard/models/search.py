@@ -39,6 +39,8 @@ class Start:
     """What is written already, its sign of the start included."""
     max_lengths: Int[Tensor, " sentences"]
     """Of what is written behind that, its end included."""
+    never: tuple[int, ...] = ()
+    """Tokens that are not written: the others share all probability."""
 
 
 class Hypothesis(NamedTuple):
@@ -94,7 +96,7 @@ class _Beams:
     """The hypotheses of all sentences that are not done."""
 
     def __init__(self, start: Start, options: SearchOptions) -> None:
-        self.options, self.max_lengths = options, start.max_lengths.tolist()
+        self.options, self.max_lengths, self.never = options, start.max_lengths.tolist(), list(start.never)
         self.numbers = list(range(len(start.tokens)))
         self.kept: Tensor | None = None
         """Which sentences of the last step go on, where any was done."""
@@ -121,6 +123,7 @@ class _Beams:
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Totals, beams and tokens of the best continuations of each sentence, twice as many as there are beams."""
         beam, width = self.options.beam, min(2 * self.options.beam, scores.shape[1])
+        scores[:, self.never] = -torch.inf
         scores = scores.log_softmax(1)
         if self.options.repetition_block:  # what a blocked token takes away is not given to the others
             block_repetition(scores, self._rows(), self.options.repetition_block)
@@ -189,7 +192,9 @@ def step_by_step(writing: Writing, start: Start, end: int, choose: Choose) -> li
     numbers, written = list(range(len(start.tokens))), [[] for _ in start.tokens]  # type: list[int], list[list[int]]
     limits, tokens = start.max_lengths.tolist(), start.tokens
     while numbers:
-        chosen = choose(writing.advance(tokens), [written[number] for number in numbers], numbers)
+        scores = writing.advance(tokens)
+        scores[:, list(start.never)] = -torch.inf
+        chosen = choose(scores, [written[number] for number in numbers], numbers)
         going = []
         for place, token in enumerate(chosen.tolist()):
             own = written[numbers[place]]

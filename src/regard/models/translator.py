@@ -124,7 +124,7 @@ class Translator(Model):
         def write(part: Batch, start: Start, time: int) -> list[list[Hypothesis]]:
             rows = zip(part["source"].tolist(), part["lengths"].tolist(), strict=True)
             seeds = [zlib.crc32(repr((row[:length], time, self.sampling.seed)).encode()) for row, length in rows]
-            drawing = _Drawing(self.sampling, self.search.repetition_block, start, seeds, self.signs)
+            drawing = _Drawing(self.sampling, self.search.repetition_block, start, seeds)
             return _alone(step_by_step(self.begin(part), start, self.signs.end, drawing))
 
         times = [self._written(batch, partial(write, time=time)) for time in range(number)]
@@ -143,27 +143,26 @@ class Translator(Model):
             limits = (part["lengths"] * self.search.max_ratio).long() + ROOM
             if self.max_length is not None:
                 limits = limits.clamp(max=self.max_length + 1 - length)
-            for row, one in zip(rows.tolist(), write(part, Start(batch["begun"][rows, :length], limits)), strict=True):
+            signs = self.signs.padding, self.signs.unknown, self.signs.start  # no text
+            start = Start(batch["begun"][rows, :length], limits, signs)
+            for row, one in zip(rows.tolist(), write(part, start), strict=True):
                 found[row] = one
         return found
 
 
 class _Drawing:
-    """Draws each row's tokens by a generator of its own; a sign that is no text is never one of them."""
+    """Draws each row's tokens by a generator of its own."""
 
-    def __init__(self, options: SamplingOptions, block: int, start: Start, seeds: list[int], signs: Signs) -> None:
+    def __init__(self, options: SamplingOptions, block: int, start: Start, seeds: list[int]) -> None:
         self.options, self.block, self.begun = options, block, start.tokens[:, 1:].tolist()
-        self.never = [signs.padding, signs.unknown, signs.start]
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, scores: Tensor, written: list[list[int]], numbers: list[int]) -> Tensor:
         scores = scores.float().cpu()
-        scores[:, self.never] = -torch.inf
+        texts = [self.begun[number] + own for number, own in zip(numbers, written, strict=True)]
         if self.block:
-            block_repetition(
-                scores, [self.begun[number] + own for number, own in zip(numbers, written, strict=True)], self.block
-            )
-        each = zip(scores.split(1), written, numbers, strict=True)
+            block_repetition(scores, texts, self.block)
+        each = zip(scores.split(1), texts, numbers, strict=True)
         return torch.cat([draw(row, [own], self.options, self.generators[number]) for row, own, number in each])
 
 

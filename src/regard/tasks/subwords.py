@@ -39,6 +39,9 @@ class Tokens(Protocol):
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """Each token as a person may read it."""
 
+    def bytes_of(self, token: int) -> bytes:
+        """What one that is no sign stands for, in UTF-8; it may begin or end inside a character."""
+
     def to_json(self) -> dict[str, Any]:
         """All it knows, its kind included."""
 
@@ -123,6 +126,9 @@ class Subwords:
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         return [self.tokenizer.decode([token]) for token in tokens]
 
+    def bytes_of(self, token: int) -> bytes:
+        return bytes(map(_BYTE_OF.__getitem__, str(self.tokenizer.id_to_token(token))))
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "tokenizer": self.tokenizer.to_str()}
 
@@ -147,6 +153,9 @@ class Characters:
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         return [self.items[token - NUM_SIGNS] if token >= NUM_SIGNS else "\ufffd" for token in tokens]
+
+    def bytes_of(self, token: int) -> bytes:
+        return self.pieces([token])[0].encode()
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "items": self.items}
@@ -188,5 +197,18 @@ class Bytes:
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         return [self.decode([token]) for token in tokens]
 
+    def bytes_of(self, token: int) -> bytes:
+        return bytes([token - NUM_SIGNS])
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind}
+
+
+def _bytes_by_letter() -> dict[str, int]:
+    """How byte pairs are spelled: printable bytes by themselves, the others by the letters from U+0100 on; GPT-2's table."""
+    shown = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {chr(byte): byte for byte in shown} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
+
+
+_BYTE_OF = _bytes_by_letter()

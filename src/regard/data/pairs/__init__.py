@@ -7,8 +7,8 @@ from pathlib import Path
 from regard.data.files import SPLITS, Files, find_files
 from regard.data.findings import Finding, first_few
 from regard.data.pairs import parallel
-from regard.data.pairs.formats import READERS, reader_of
-from regard.data.pairs.languages import Languages
+from regard.data.pairs.formats import FORMATS, format_of
+from regard.data.pairs.languages import ROLES, Languages
 from regard.data.pairs.pair import Pair
 from regard.data.pairs.quality import check_pairs, cleaned
 from regard.errors import InputError
@@ -31,8 +31,11 @@ def find_pairs(folder: str | Path | None, given: dict[str, str | None], language
 
 
 def way_of(path: Path, languages: Languages) -> Languages | None:
-    """The languages of parallel files, of which the source's is given; None of a file that holds both sides."""
-    return parallel.way(path, languages)
+    """From which language into which a file is read, of parallel ones the source's; None where nothing says it."""
+    own = format_of(path)
+    is_parallel = own is None or parallel.side_of(path, languages)
+    found = parallel.way(path, languages) if is_parallel else own and own.way(path, languages)
+    return None if found in ROLES else found
 
 
 def read_pairs(path: Path, languages: Languages) -> tuple[list[Pair], list[Finding]]:
@@ -40,13 +43,13 @@ def read_pairs(path: Path, languages: Languages) -> tuple[list[Pair], list[Findi
 
     Parallel text is read with the file beside it: same name, the other language. A pair with an empty side is left out.
     """
-    reader = reader_of(path)
+    own = format_of(path)
     if side := parallel.side_of(path, languages):
         pairs, errors = parallel.read(path, side, languages)
-    elif reader:
-        pairs, errors = reader(path, languages)
+    elif own:
+        pairs, errors = own.read(path, languages)
     else:
-        raise InputError(f"the name must end in {', '.join(READERS)}, or in a language such as .en.", file=path)
+        raise InputError(f"the name must end in {', '.join(FORMATS)}, or in a language such as .en.", file=path)
     kept, warnings = cleaned(pairs, path)
     findings = [*first_few(errors, _MOST_ERRORS), *warnings]
     if not kept and not any(finding.level == "error" for finding in findings):

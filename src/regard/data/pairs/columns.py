@@ -19,7 +19,9 @@ def read(path: Path, languages: Languages) -> tuple[list[Pair], list[Finding]]:
     with open_lines(path) as lines:
         for number, line in enumerate(lines, 1):
             fields = line.split("\t")
-            if number == 1 and (places := _header(fields, languages, path)):
+            if number == 1 and (found := _header(fields, languages, path)):
+                cells = [field.strip() for field in fields]
+                places = cells.index(found.source), cells.index(found.target)
                 continue
             source, target = places or (0, 1)
             if len(fields) > max(source, target):
@@ -29,14 +31,19 @@ def read(path: Path, languages: Languages) -> tuple[list[Pair], list[Finding]]:
     return pairs, findings
 
 
-def _header(fields: Sequence[str], languages: Languages, path: Path) -> tuple[int, int] | None:
-    """Where source and target stand; None where the row is no header."""
+def way(path: Path, languages: Languages) -> Languages | None:
+    """From which language into which the header says; None where there is none."""
+    with open_lines(path) as lines:
+        return _header(next(iter(lines), "").split("\t"), languages, path)
+
+
+def _header(fields: Sequence[str], languages: Languages, path: Path) -> Languages | None:
+    """The names of the columns of source and target; None where the row is no header."""
     cells = [field.strip() for field in fields]
     codes = [cell for cell in cells if is_known(cell) or is_asked(cell, languages)]
     if len(set(codes)) < 2:
         return None
-    way = direction(codes, languages, path, Languages(*codes) if len(codes) == 2 else None)
-    return cells.index(way.source), cells.index(way.target)
+    return direction(codes, languages, path, Languages(*codes) if len(codes) == 2 else None)
 
 
 def _too_few(fields: Sequence[str], places: tuple[int, int] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from regard.data.findings import Finding
 from regard.data.pairs import columns, jsonl, tmx
@@ -11,18 +12,22 @@ from regard.data.pairs.languages import Languages
 from regard.data.pairs.pair import Pair
 from regard.data.stream import unpacked
 
-Reader = Callable[[Path, Languages], tuple[list[Pair], list[Finding]]]
-READERS: dict[str, Reader] = {
-    ".tsv": columns.read,
-    ".tab": columns.read,
-    ".txt": columns.read,
-    ".jsonl": jsonl.read,
-    ".ndjson": jsonl.read,
-    ".json": jsonl.read,
-    ".tmx": tmx.read,
+
+class Format(NamedTuple):
+    """How a file is read; and how the direction is found out that it names itself, where it can."""
+
+    read: Callable[[Path, Languages], tuple[list[Pair], list[Finding]]]
+    way: Callable[[Path, Languages], Languages | None] = lambda path, languages: None
+
+
+_COLUMNS, _JSON, _TMX = Format(columns.read, columns.way), Format(jsonl.read), Format(tmx.read, tmx.way)
+FORMATS = {
+    **{".tsv": _COLUMNS, ".tab": _COLUMNS, ".txt": _COLUMNS},
+    **{".jsonl": _JSON, ".ndjson": _JSON, ".json": _JSON},
+    ".tmx": _TMX,
 }
 
 
-def reader_of(path: Path) -> Reader | None:
-    """Who reads such a file."""
-    return READERS.get(unpacked(path).suffix)
+def format_of(path: Path) -> Format | None:
+    """Of such a file."""
+    return FORMATS.get(unpacked(path).suffix)

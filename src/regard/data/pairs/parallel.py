@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from regard.data.files import SPLITS
 from regard.data.findings import Finding
-from regard.data.pairs.formats import READERS, reader_of, unpacked
+from regard.data.pairs.formats import FORMATS, format_of, unpacked
 from regard.data.pairs.languages import Languages, direction, is_asked, is_code, is_known, matching
 from regard.data.pairs.pair import Pair
 from regard.data.stream import existing, open_lines, told
@@ -29,7 +29,7 @@ def side_of(path: Path, languages: Languages) -> Side | None:
     if name.suffix == ".txt" and is_known(name.with_suffix("").suffix[1:]):
         name = name.with_suffix("")
     code = name.suffix[1:]
-    is_side = name.suffix not in READERS and (is_code(code) or is_asked(code, languages))
+    is_side = name.suffix not in FORMATS and (is_code(code) or is_asked(code, languages))
     return Side(name.stem, code) if is_side else None
 
 
@@ -43,7 +43,7 @@ def source_side(folder: Path, split: str, languages: Languages) -> Path | None:
     for path in hits:
         if side := side_of(path, languages):
             parallel[side.stem].setdefault(side.code, path)
-        elif reader_of(path):
+        elif format_of(path):
             others.append(path)
     complete = [sides for sides in parallel.values() if len(sides) > 1]
     if others or len(complete) != 1:

@@ -118,6 +118,13 @@ def read(path: Path, languages: Languages) -> tuple[list[Pair], list[Finding]]:
     return pairs, [_left_out(lacking, path, way)] if way and lacking else []
 
 
+def way(path: Path, languages: Languages) -> Languages | None:
+    """From which language into which the first unit of two is read; None where there is none."""
+    parser = Parser(path)
+    with open_lines(path) as lines:
+        return next((found for unit in parser.units(lines.text) if (found := _way(unit, languages, parser))), None)
+
+
 def _way(unit: Unit, languages: Languages, parser: Parser) -> Languages | None:
     """Source and target, without regions where they differ without; None while no unit has two languages."""
     found = [code for code in unit.texts if code]

@@ -60,11 +60,7 @@ class RunningText:
         """Of its text in UTF-8, which may begin or end inside a character; none of a sign."""
         if token < NUM_SIGNS:
             return REPLACEMENT.encode() if token == UNKNOWN else b""
-        if self.tokens.kind == "bytes":
-            return bytes([token - NUM_SIGNS])
-        if isinstance(self.tokens, Subwords):
-            return bytes(map(_BYTE_OF.__getitem__, str(self.tokens.tokenizer.id_to_token(token))))
-        return self.tokens.pieces([token])[0].encode()
+        return self.tokens.bytes_of(token)
 
 
 class Speller:
@@ -93,13 +89,3 @@ class Speller:
 
 def _sign(token: int, is_words: bool) -> str:
     return REPLACEMENT if token == UNKNOWN else "\n" if is_words and token == END else "▪"
-
-
-def _bytes_by_letter() -> dict[str, int]:
-    """How byte pairs are spelled: printable bytes by themselves, the others by the letters from U+0100 on; GPT-2's table."""
-    shown = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return {chr(byte): byte for byte in shown} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
-
-
-_BYTE_OF = _bytes_by_letter()

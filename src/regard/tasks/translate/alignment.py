@@ -56,18 +56,26 @@ def looks(model: Any, batch: dict[str, Tensor]) -> Float[Tensor, "batch target s
 
 
 def _words(tokens: Tensor, side: Any) -> list[list[int]]:
-    """The places of each word's pieces; a piece that begins with a space, or follows one, begins a word."""
+    """The places of each word's pieces. A letter, or a space, may be in pieces itself: words are found in the bytes of all."""
     from regard.tasks.subwords import is_text
 
+    pieces = [side.bytes_of(token) for token in tokens.tolist() if is_text(token)]
+    if side.kind == "words":
+        return [[place] for place in range(len(pieces))]
     words: list[list[int]] = []
-    is_open = False
-    for place, piece in enumerate(side.pieces(list(filter(is_text, tokens.tolist())))):
-        is_space = not piece.strip()
-        if not is_space and (side.kind == "words" or not is_open or piece[0].isspace()):
+    owners: list[int | None] = []  # of each byte, which word it is in
+    is_space = True
+    for char in b"".join(pieces).decode(errors="surrogateescape"):  # of a text that is cut short, the last may be half of one
+        if is_space and not char.isspace():
             words.append([])
-        if not is_space:
-            words[-1].append(place)
-        is_open = not (is_space or piece[-1].isspace())
+        is_space = char.isspace()
+        owners += [None if is_space else len(words) - 1] * len(char.encode(errors="surrogateescape"))
+    start = 0
+    for place, piece in enumerate(pieces):
+        for word in dict.fromkeys(owners[start : start + len(piece)]):
+            if word is not None:
+                words[word].append(place)
+        start += len(piece)
     return words
 
 

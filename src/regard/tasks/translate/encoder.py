@@ -15,8 +15,8 @@ from regard.data.pairs import Pair
 from regard.models.options import PairOptions
 from regard.tasks.subwords import END, START, Tokens, fit_tokens, load_tokens, remark_on_unknown
 
-REMEMBERED = 2**19
-"""Texts whose tokens are kept, so that each is cut once and not in every pass."""
+REMEMBERED, REMEMBERED_LENGTH = 2**19, 2000
+"""Texts whose tokens are kept, so that each is cut once and not in every pass; and the letters of one at most."""
 
 
 class PairEncoder:
@@ -24,7 +24,7 @@ class PairEncoder:
 
     def __init__(self, source: Tokens, target: Tokens, max_tokens: int) -> None:
         self.source, self.target, self.max_tokens = source, target, max_tokens
-        self._cut = lru_cache(REMEMBERED)(self._encoded)
+        self._remembered = lru_cache(REMEMBERED)(self._encoded)
         self.told: set[str] = set()
 
     @classmethod
@@ -68,8 +68,9 @@ class PairEncoder:
             self._tell("length", f"{where} has more than {self.max_tokens - 1} tokens: the rest is left out.")
         if pair.prefix and len(self._cut(pair.prefix, False)) >= self.max_tokens:
             self._tell("prefix", f"{where} begins with more than {self.max_tokens - 1} tokens: the rest is left out.")
-        if remark := remark_on_unknown(self.source, pair.source):
-            self._tell("unknown", f"{where}: {remark}")
+        for side, text in ((self.source, pair.source), (self.target, pair.prefix)):
+            if remark := remark_on_unknown(side, text):
+                self._tell("unknown", f"{where}: {remark}")
 
     def _tell(self, kind: str, message: str) -> None:
         if kind not in self.told:
@@ -102,5 +103,9 @@ class PairEncoder:
             batch["inputs"] = torch.nn.functional.pad(batch["outputs"], (1, -1), value=START)
         return batch
 
+    def _cut(self, text: str, is_source: bool) -> list[int]:
+        """Its tokens, as many as could be read."""
+        return (self._remembered if len(text) <= REMEMBERED_LENGTH else self._encoded)(text, is_source)
+
     def _encoded(self, text: str, is_source: bool) -> list[int]:
-        return (self.source if is_source else self.target).encode([text])[0]
+        return (self.source if is_source else self.target).encode([text])[0][: self.max_tokens]

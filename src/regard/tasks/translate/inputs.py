@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from regard.data.json_values import as_text, first_of, one_object
 from regard.data.pairs import Pair
 from regard.errors import InputError
@@ -15,9 +17,12 @@ def read_lines(lines: list[str]) -> list[Pair]:
     return [_pair(line, number) for number, line in enumerate(lines, 1)]
 
 
+_RECORD = re.compile(r'\s*\{\s*"')
+
+
 def _pair(line: str, number: int) -> Pair:
     text = Pair(line.strip(), line=number)
-    if not line.lstrip().startswith('{"'):
+    if not _RECORD.match(line):
         return text
     try:
         record = one_object(line)
@@ -27,6 +32,7 @@ def _pair(line: str, number: int) -> Pair:
         name, source = first_of(record, ("source", "src", "text"))
         if not name:
             raise InputError('a line of JSON must have a "source".')
-        return Pair(as_text(source, name), None, number, as_text(record.get("prefix") or "", "prefix"))
+        prefix = record.get("prefix")
+        return Pair(as_text(source, name), None, number, "" if prefix is None else as_text(prefix, "prefix"))
     except InputError as error:
         return Pair("", None, number, error=error.message)

@@ -108,7 +108,7 @@ class Translate(Task):
 
     def decode(self, encoder: Any, example: Pair, raw: Any) -> Translation:
         if not example.source.strip():  # nothing says nothing
-            return Translation(("",), (0.0,))
+            return Translation((example.prefix,), (0.0,))
         if example.target is None:
             encoder.warn(example)
         begun = encoder.begun(example)[1:]
