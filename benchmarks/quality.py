@@ -35,7 +35,16 @@ KEPT = (
     *("train_seconds", "examples_per_second", "parameters", "peak_memory_mb", "split"),
 )
 METRICS = (
-    *("f1_percent", "bleu_percent", "bleu_lowercase_percent", "loss_nats", "top1_percent", "map_percent", "map50_percent"),
+    *(
+        "f1_percent",
+        "bleu_percent",
+        "bleu_lowercase_percent",
+        "loss_nats",
+        "perplexity",
+        "top1_percent",
+        "map_percent",
+        "map50_percent",
+    ),
     *("fid", "kid", "bits_per_dimension", "train_seconds"),
 )
 """Of which the median over seeds is given."""

@@ -46,6 +46,11 @@ QUALITY = {  # file: (task and how, data, what stands beside it: measured on two
     "quality_translate_multi30k_recurrent_none": ("`translate`, recurrent, no attention", M30K, ""),
     "quality_translate_tatoeba": ("`translate`, Transformer", "Tatoeba English–German, test, a split of our own", ""),
     "quality_generate_tinyshakespeare_large": ("`generate`, 2.7 M parameters", TINY, "nanoGPT on an A100, 3 minutes: 1.47"),
+    "quality_generate_wikitext2": (
+        "`generate`, LSTMs and a head of attention, 9.8 M parameters",
+        "WikiText-2, words, test",
+        "plain LSTMs: 84–142; AWD-LSTM: 65.8",
+    ),
     "quality_classify_fashion_mnist": (
         "`classify`, 242 k parameters",
         FASHION,
@@ -90,6 +95,7 @@ SCORES = {  # key: unit and digits
     "f1_percent": ("F1", 1),
     "test_f1_percent": ("F1", 1),
     "bleu_lowercase_percent": ("BLEU, lower-cased", 1),
+    "perplexity": ("perplexity", 1),
     "loss_nats": ("nats", 3),
     "top1_percent": ("% top-1", 1),
     "map50_percent": ("% mAP50", 1),
