@@ -2,13 +2,15 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from regard.data.sentence import Sentence
 from regard.data.spans import Span
-from regard.models.options import TaggerOptions, WordOptions
+from regard.errors import InputError
+from regard.models.options import EncoderOptions, TaggerOptions, WordOptions
 from regard.tasks.folder import Run, load_run, predict_all, save_start, save_weights
 from regard.tasks.ner.task import Ner
 from regard.tasks.words import normal_form, shape
@@ -146,3 +148,23 @@ def test_attention_can_be_left_out(model_and_encoder):
 def test_any_mechanism_can_be_named(model_and_encoder):
     task = Ner(model=TaggerOptions(mechanism="additive", d_recurrent=8, num_heads=2))
     assert task.build(model_and_encoder[1]).attention.mechanism.energy.weight.shape == (1, 8)
+
+
+def test_each_record_has_its_answer_also_one_without_a_word(model_and_encoder):
+    model, encoder = model_and_encoder
+    run = Run(TASK, encoder, model)
+    lines = ['{"text": "Ada met Babbage."}', '{"text": ""}', "", '{"text": "  "}', '{"tokens": ["Paris"]}']
+    examples = TASK.read_input(lines)
+    assert [one.line for one in examples] == [1, 2, 4, 5]
+    assert [one.tokens for one in examples[1:]] == [(), (), ("Paris",)]
+    alone = TASK.read_input(lines[1:2])
+    assert run.predict(alone) == [[]]
+    assert run.predict(examples)[1:3] == [[], []]
+    record = run.rank(alone, 2)[0]
+    assert record == {"text": "", "tokens": [], "tags": [], "entities": [], "readings": [{"probability": 1.0, "entities": []}]}
+    assert TASK.explain(encoder, model, alone) == []
+
+
+def test_predicates_are_not_marked():
+    with pytest.raises(InputError, match="marked_layers marks predicates"):
+        replace(TASK, encoder=EncoderOptions(marked_layers=1)).build(TASK.fit_encoder(SENTENCES))

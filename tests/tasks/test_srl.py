@@ -141,3 +141,11 @@ def test_a_file_without_predicates_cannot_be_trained_on(tmp_path):
     (finding,) = TASK.compare(Files(train=tmp_path / "train.jsonl"), {"train": [RoleSentence(("a",), ())]})
     assert finding.level == "error"
     assert "no predicate in the training file" in finding.message
+
+
+def test_brackets_without_words_are_nothing_to_learn_from(tmp_path):
+    (tmp_path / "train.props").write_text("-\t(A0*)\nmeet\t(V*)\n-\t(A1*)\n")
+    files = TASK.files(str(tmp_path), {})
+    (finding,) = TASK.compare(files, {"train": TASK.read(files.train)[0]})
+    assert finding.level == "error"
+    assert "brackets and no words" in finding.message

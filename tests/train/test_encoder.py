@@ -137,6 +137,10 @@ def test_readings_are_ranked(tiny_data, tmp_path, capsys):
         (["--encoder.path", "nowhere"], "--encoder.path must be a transformers folder"),
         (["--words.vectors", "nowhere.txt"], "nowhere.txt: there is no such file"),
         (["--encoder.marked_layers", "1"], "marked_layers needs an encoder"),
+        (
+            ["--model.d_recurrent", "8", "--model.num_heads", "3"],
+            "2 × d_recurrent must be a multiple of num_heads, got 2 × 8 and 3",
+        ),
         (["--encoder.learning_rate", "-1"], "learning_rate must be at least 0, got -1"),
     ],
 )

@@ -35,7 +35,7 @@ def is_format(lines: Sequence[str]) -> bool:
 
 
 def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Sentence], list[Finding]]:
-    """The sentences that could be read, and findings. A record without a word is left out."""
+    """The sentences that could be read, and findings. With labels, a record without a word is left out."""
     broken: list[Finding] = []
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     is_array = _ARRAY.match(lines[first].strip())
@@ -44,10 +44,11 @@ def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Senten
         ((number, (text, number, labelled)) for number, text in given), lambda one: read_line(*one), path
     )
     warnings = [Finding("warning", path, one.sentence.line, text) for one in read for text in one.warnings]
-    sentences = [one.sentence for one in read if one.sentence.tokens]
-    empty = [one.sentence.line for one in read if not one.sentence.tokens]
-    warnings += [Finding("warning", path, line, "the record holds no word; left out.") for line in empty]
+    sentences = [one.sentence for one in read]
     if labelled:
+        empty = [one.line for one in sentences if not one.tokens]
+        warnings += [Finding("warning", path, line, "the record holds no word; left out.") for line in empty]
+        sentences = [one for one in sentences if one.tokens]
         sentences, repairs = _in_iob2(sentences, path)
         warnings = [*_counting_characters(read, path), *warnings, *repairs]
     return sentences, broken + findings + first_few(warnings, 20)

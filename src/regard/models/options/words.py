@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from regard.errors import InputError
 from regard.models.options.ranges import COUNT, POSITIVE, SHARE, require
 
 
@@ -79,6 +80,7 @@ class TaggerOptions:
 
     def __post_init__(self) -> None:
         require(self, d_recurrent=POSITIVE, num_layers=POSITIVE, num_heads=POSITIVE, dropout=SHARE, beta=(0, 100))
+        _require_heads(self.d_recurrent, self.num_heads)
 
 
 @dataclass(frozen=True)
@@ -110,3 +112,10 @@ class RoleOptions:
     def __post_init__(self) -> None:
         require(self, d_indicator=POSITIVE, d_recurrent=POSITIVE, num_heads=POSITIVE, dropout=SHARE)
         require(self, num_sentence_layers=COUNT, num_layers=COUNT)
+        _require_heads(self.d_recurrent, self.num_heads)
+
+
+def _require_heads(d_recurrent: int, num_heads: int) -> None:
+    """Heads share the features of both directions."""
+    if 2 * d_recurrent % num_heads:
+        raise InputError(f"2 × d_recurrent must be a multiple of num_heads, got 2 × {d_recurrent} and {num_heads} heads.")

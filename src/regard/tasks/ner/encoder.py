@@ -40,11 +40,11 @@ class EntityEncoder:
 
     def length(self, sentence: Sentence) -> int:
         """In tokens."""
-        return len(sentence.tokens)
+        return max(1, len(sentence.tokens))
 
     def collate(self, sentences: list[Sentence]) -> dict[str, Tensor]:
-        """Padded tensors; tags only where the sentences have them."""
-        batch = self.reading.collate([sentence.tokens for sentence in sentences])
+        """Padded tensors; tags only where the sentences have them. One of no token is read as an unknown one."""
+        batch = self.reading.collate([sentence.tokens or (" ",) for sentence in sentences])
         if all(sentence.tags is not None for sentence in sentences):
             tags = [torch.tensor(self._tags(sentence)) for sentence in sentences]
             batch["tags"] = pad_sequence(tags, batch_first=True)

@@ -87,6 +87,8 @@ class Ner(Tagging):
         from regard.models.crf import LinearChainCRF
         from regard.models.tagger import Tagger
 
+        if self.encoder.marked_layers:
+            raise InputError("--encoder.marked_layers marks predicates, which srl has and ner has not.")
         tags = encoder.tags
         crf = LinearChainCRF(
             torch.tensor([[may_follow(before, after) for after in tags] for before in tags]),
@@ -101,9 +103,11 @@ class Ner(Tagging):
         balance(run, dev, self.model.beta)
 
     def decode(self, encoder: Any, example: Sentence, raw: Any) -> list[Span]:
-        return encoder.spans(raw)
+        return encoder.spans(raw) if example.tokens else []
 
     def decode_ranked(self, encoder: Any, example: Sentence, raw: Any) -> dict[str, Any]:
+        if not example.tokens:
+            return {**self.to_json(example, []), "readings": [{"probability": 1.0, "entities": []}]}
         first, *_ = readings = [encoder.spans(tags) for tags in raw.tags]
         record = self.to_json(example, first)
         for entity, probability in zip(record["entities"], raw.spans, strict=True):
@@ -153,7 +157,7 @@ class Ner(Tagging):
         from regard.tasks.ner.explain import picture
 
         run = Run(self, encoder, model)
-        return [picture(run, example) for example in examples]
+        return [picture(run, example) for example in examples if example.tokens]
 
     def worst_errors(
         self, run: Any, examples: Sequence[Sentence], predictions: Sequence[list[Span]], most: int

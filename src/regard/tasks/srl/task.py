@@ -10,6 +10,7 @@ from regard.data.files import Files
 from regard.data.findings import Finding
 from regard.data.quality import Fact, Labelled, check_parts
 from regard.data.roles import read_roles
+from regard.data.roles.conll2005 import NO_WORD
 from regard.data.sentence import Proposition, RoleSentence
 from regard.errors import InputError
 from regard.metrics.roles import score_predicates, score_roles
@@ -61,6 +62,9 @@ class Srl(Tagging):
     def compare(self, files: "Files", parts: dict[str, list[RoleSentence]]) -> list[Finding]:
         if files.train and not any(sentence.propositions for sentence in parts["train"]):
             message = "no predicate in the training file. A model learns from predicates and the spans of their arguments."
+            return [Finding("error", files.train, None, message)]
+        if files.train and all(word == NO_WORD for sentence in parts["train"] for word in sentence.tokens):
+            message = "the training file has brackets and no words. A model learns from words, in the columns before."
             return [Finding("error", files.train, None, message)]
         labelled = {split: self.labelled(examples) for split, examples in parts.items()}
         return check_parts(files, labelled, self.encoder.max_pieces)
