@@ -46,6 +46,17 @@ UNMARKED = {
     "xlnet": {"model_type": "xlnet", "vocab_size": 30, "d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 32},
 }
 """Those whose layers are not given sentences as rows, or not so long as they are."""
+MARKS = {"pad_token_id": 0, "cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1, "eos_token_id": 2}
+XLM = {"model_type": "xlm", "vocab_size": 30, "n_words": 30, "emb_dim": 16, "n_layers": 3, "n_heads": 2}
+MORE = {
+    "albert": CONFIG | NARROW,
+    "distilbert": {"vocab_size": 30, "dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 32},
+    "electra": CONFIG | NARROW,
+    "flaubert": XLM | {"layerdrop": 0.5},
+    "modernbert": CONFIG | MARKS,
+    "xlm": XLM,
+}
+"""Others, which call dropout and layers by names of their own."""
 
 
 def reader(config=CONFIG, **options):
@@ -54,7 +65,7 @@ def reader(config=CONFIG, **options):
 
 
 def kind(name):
-    return (KINDS | UNMARKED)[name] | {"model_type": name}
+    return (KINDS | UNMARKED | MORE)[name] | {"model_type": name}
 
 
 def batch_of(*windows_of_each):
@@ -101,6 +112,25 @@ def test_of_an_encoder_and_a_decoder_the_encoder_reads(tmp_path, name):
     with torch.no_grad():
         wanted = given.eval().encoder(input_ids=pieces).last_hidden_state[0, 1:]
         torch.testing.assert_close(read(batch_of([[1, 5, 6]]))[0], wanted)
+
+
+@pytest.mark.parametrize("name", ["bert", *KINDS, *UNMARKED, *MORE])
+def test_features_are_hidden_where_that_is_asked_for(name):
+    batch = batch_of([[1, 5, 6, 7]], [[1, 8, 9]])
+
+    def is_random(share):
+        read = reader(CONFIG if name == "bert" else kind(name), dropout=share).train()
+        return not torch.equal(read(batch), read(batch))
+
+    assert is_random(0.5)
+    assert not is_random(0.0)
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "gpt2", "modernbert"])
+def test_weights_of_attention_are_not_hidden_where_they_have_a_share_of_their_own(name):
+    read = reader(CONFIG if name == "bert" else kind(name), dropout=0.5)
+    parts = ((path, module) for path, module in read.named_modules() if isinstance(module, torch.nn.Dropout) and module.p)
+    assert not [path for path, _ in parts if path.endswith(("attention.self.dropout", "attention.dropout", "attn_dropout"))]
 
 
 def test_numbers_are_kept_in_full_whatever_the_folder_has():

@@ -35,9 +35,7 @@ class PretrainedReader(nn.Module):
         from transformers import AutoConfig, AutoModel
 
         made = AutoConfig.for_model(**config)
-        for name in ("attention_probs_dropout_prob", "attention_dropout"):
-            if hasattr(made, name):
-                setattr(made, name, 0.0)  # the fused kernel has none on a CPU, and hidden features are dropped anyway
+        _set_dropout(made, options.dropout)
         self.encoder = _encoder_of(AutoModel.from_config(made, dtype=torch.float32))
         self.has_fused = self.encoder.config._attn_implementation == "sdpa"
         if getattr(self.encoder, "pooler", None) is not None:
@@ -223,8 +221,21 @@ def layers_of(encoder: nn.Module) -> list[nn.Module]:
     return max(lists, key=len, default=[])
 
 
+def _set_dropout(config: Any, share: float) -> None:
+    """Of hidden features, whatever an architecture calls it; none of whole layers, nor of attention where that has its own.
+
+    The fused kernel has none on a CPU, and hidden features are dropped anyway; layers that read again must all be run.
+    """
+    for name, value in config.to_dict().items():
+        if "drop" in name and type(value) in (int, float):
+            setattr(config, name, 0.0 if "att" in name or "layer" in name else share)
+
+
 def _lock_dropout(encoder: nn.Module, share: float) -> None:
-    """The same features along a sentence: on a CPU a random number for each of their values takes time worth saving."""
+    """The same features along a sentence: on a CPU a random number for each of their values takes time worth saving.
+
+    Some architectures call a function instead of a module; those hide each value by itself.
+    """
     for module in encoder.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout) and child.p:

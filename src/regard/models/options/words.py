@@ -40,7 +40,7 @@ class EncoderOptions:
         learning_rate: peak rate of its last layer, with the same schedule as the rest
         layer_decay: each layer below learns at this share of the rate
         frozen_layers: its embeddings and so many layers stay as they are; -1 freezes all of it
-        dropout: share of features hidden in it while training, the same at every piece of a sentence
+        dropout: share of features hidden in it while training, in most kinds the same at every piece of a sentence
         max_pieces: longest window; a longer sentence is read in several
         marked_layers: of roles: the last so many layers read a sentence again for each predicate, with a mark on it
     """
