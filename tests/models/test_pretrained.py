@@ -27,6 +27,7 @@ BART |= {f"{half}_{name}": value for half in ("encoder", "decoder") for name, va
 NARROW = {"embedding_size": 16}
 GROUPS = {f"{part}_groups": 1 for part in ("q", "k", "v", "post_attention", "intermediate", "output")}
 RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+RELATIVE |= {"norm_rel_ebd": "layer_norm", "conv_kernel_size": 3}
 KINDS = {
     "bart": BART,
     "t5": T5,
@@ -53,10 +54,25 @@ MORE = {
     "distilbert": {"vocab_size": 30, "dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 32},
     "electra": CONFIG | NARROW,
     "flaubert": XLM | {"layerdrop": 0.5},
+    "mbart": BART,
     "modernbert": CONFIG | MARKS,
     "xlm": XLM,
+    "xlm-roberta-xl": CONFIG,
 }
 """Others, which call dropout and layers by names of their own."""
+BEHIND = 4
+PLACES = {
+    "bart": {"embed_positions.weight": 0, "layernorm_embedding.weight": 0},
+    "deberta-v2": {"encoder.rel_embeddings.weight": 0, "encoder.LayerNorm.weight": 0, "encoder.conv.conv.weight": 0},
+    "gpt2": {"wpe.weight": 0, "h.0.ln_1.weight": 1, "ln_f.weight": BEHIND},
+    "mbart": {"layernorm_embedding.weight": 0, "layer_norm.weight": BEHIND},
+    "modernbert": {"embeddings.norm.weight": 0, "final_norm.weight": BEHIND},
+    "mpnet": {"encoder.relative_attention_bias.weight": 0},
+    "t5": {"block.2.layer.0.layer_norm.weight": 3, "final_layer_norm.weight": BEHIND},
+    "xlm": {"layer_norm_emb.weight": 0, "attentions.0.q_lin.weight": 1, "ffns.1.lin1.weight": 2, "layer_norm2.2.weight": 3},
+    "xlm-roberta-xl": {"encoder.LayerNorm.weight": BEHIND},
+}
+"""Parameters, and of which of three layers they are; 0 are embeddings."""
 
 
 def reader(config=CONFIG, **options):
@@ -137,7 +153,7 @@ def test_numbers_are_kept_in_full_whatever_the_folder_has():
     assert reader(CONFIG | {"dtype": "bfloat16"}).encoder.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", UNMARKED)
+@pytest.mark.parametrize("name", [*UNMARKED, "xlm"])
 def test_layers_that_cannot_be_run_by_themselves_are_told_before_training(name):
     with pytest.raises(InputError, match=rf"--encoder\.marked_layers must be 0 for an encoder of the kind {name}"):
         reader(kind(name), marked_layers=1)
@@ -197,6 +213,16 @@ def test_layers_can_be_frozen_from_below(frozen, trained):
     read = reader(frozen_layers=frozen)
     parts = [read.encoder.get_input_embeddings(), *layers_of(read.encoder)]
     assert [int(next(part.parameters()).requires_grad) for part in parts] == trained
+
+
+@pytest.mark.parametrize("frozen", [0, 2, 3])
+@pytest.mark.parametrize("name", PLACES)
+def test_what_stands_beside_the_layers_learns_as_the_last_or_as_embeddings(name, frozen):
+    read = reader(kind(name), learning_rate=1.0, layer_decay=0.5, frozen_layers=frozen)
+    rates = {id(one): group["lr"] for group in read.parameter_groups() for one in group["params"]}
+    for parameter, number in PLACES[name].items():
+        is_learned = not frozen or number > frozen
+        assert rates.get(id(read.encoder.get_parameter(parameter))) == (0.5 ** max(0, 3 - number) if is_learned else None)
 
 
 @pytest.mark.parametrize("frozen", [0, 1, -1])

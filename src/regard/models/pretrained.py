@@ -127,27 +127,34 @@ class PretrainedReader(nn.Module):
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """Rates that fall by `layer_decay` with each layer towards the input; ULMFiT, arXiv:1801.06146, section 3.2."""
-        options, layers = self.options, layers_of(self.encoder)
-        depth = {id(parameter): number for number, layer in enumerate(layers, 1) for parameter in layer.parameters()}
-        depth[id(self.mark)] = len(layers)
+        options, depths, num_layers = self.options, self._depths(), len(layers_of(self.encoder))
         groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
         for parameter in self.parameters():
             if parameter.requires_grad:
-                groups.setdefault((depth.get(id(parameter), 0), parameter.dim() > 1), []).append(parameter)
+                number = min(num_layers, depths.get(id(parameter), num_layers))
+                groups.setdefault((number, parameter.dim() > 1), []).append(parameter)
         for (number, is_matrix), parameters in groups.items():
-            rate = options.learning_rate * options.layer_decay ** (len(layers) - number)
+            rate = options.learning_rate * options.layer_decay ** (num_layers - number)
             yield {"params": parameters, "lr": rate} | ({} if is_matrix else {"weight_decay": 0.0})
 
     def _freeze(self, num_layers: int) -> None:
         """The embeddings and the first layers are kept as they are; −1 keeps the whole encoder. What stands behind the
         layers, such as a norm, is learned as the last layers are.
         """
-        layers, parameters = layers_of(self.encoder), list(self.encoder.parameters())
-        if 0 < num_layers <= len(layers):
-            last = list(layers[num_layers - 1].parameters())[-1]
-            parameters = parameters[: 1 + next(place for place, one in enumerate(parameters) if one is last)]
-        for parameter in parameters if num_layers else ():
-            parameter.requires_grad = False
+        depths = self._depths()
+        for parameter in self.encoder.parameters() if num_layers else ():
+            if num_layers < 0 or depths[id(parameter)] <= num_layers:
+                parameter.requires_grad = False
+
+    def _depths(self) -> dict[int, int]:
+        """Of each parameter by its id: 0 in embeddings, 1 to n in the n layers, n + 1 behind them, in order of registration."""
+        layers = layers_of(self.encoder)
+        depths = {id(parameter): number for number, layer in enumerate(layers, 1) for parameter in layer.parameters()}
+        before = 0
+        for name, parameter in self.encoder.named_parameters():
+            is_behind = before >= len(layers) and not _embeds(name, self.encoder.config.model_type)
+            before = depths.setdefault(id(parameter), len(layers) + 1 if is_behind else 0) or before
+        return depths
 
 
 class VectorReader(nn.Module):
@@ -216,9 +223,25 @@ def _encoder_of(model: Any) -> Any:
 
 
 def layers_of(encoder: nn.Module) -> list[nn.Module]:
-    """The layers of a transformers model, from the input on: its longest list of modules."""
-    lists = [list(module) for module in encoder.modules() if isinstance(module, nn.ModuleList)]
-    return max(lists, key=len, default=[])
+    """The layers of a transformers model, from the input on: its longest list of modules.
+
+    Where lists as long stand beside it, as XLM's of attentions and of norms, a layer is what has the same place in them.
+    """
+    owners = (owner.children() for owner in encoder.modules() if not isinstance(owner, nn.ModuleList))
+    beside = [[list(child) for child in children if isinstance(child, nn.ModuleList)] for children in owners]
+    lists = max(beside, key=lambda some: max(map(len, some), default=0), default=[])
+    longest = max(map(len, lists), default=0)
+    parts = zip(*(one for one in lists if len(one) == longest), strict=True)
+    return [one[0] if len(one) == 1 else nn.ModuleList(one) for one in parts]
+
+
+def _embeds(name: str, kind: str) -> bool:
+    """Whether a parameter that is registered behind the layers works before them: a table, or a norm of one.
+
+    Of DeBERTa the norm is that of its distances, and the convolution stands beside its first layer.
+    """
+    is_debertas = kind == "deberta-v2" and name.startswith(("encoder.LayerNorm.", "encoder.conv."))
+    return "embed" in name or ".rel" in name or is_debertas
 
 
 def _set_dropout(config: Any, share: float) -> None:
