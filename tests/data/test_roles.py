@@ -232,6 +232,16 @@ def test_a_predicate_of_several_tokens_has_v_and_what_continues_it():
     assert one == Proposition(0, None, (Span("V", 0, 2), Span("C-V", 3, 5)))
 
 
+def test_a_tag_that_continues_nothing_is_told_and_read_as_a_start():
+    verbs = [{"tags": tags.split()} for tags in ("B-V O I-X", "I-X B-V I-V", "B-X I-X B-V")]
+    line = json.dumps({"words": ["a", "b", "c"], "verbs": verbs[:2]})
+    (sentence,), findings = parse(line + "\n")
+    assert [one.arguments for one in sentence.propositions] == [(Span("X", 2, 3),), (Span("X", 0, 1), Span("V", 1, 3))]
+    told = "I-X continues nothing (before it: O); read as a start, as conlleval does."
+    assert [(one.level, one.line, one.message) for one in findings] == [("warning", 1, told)] * 2
+    assert not parse(json.dumps({"words": ["a", "b", "c"], "verbs": verbs[2:]}))[1]
+
+
 def test_the_label_of_an_argument_may_stand_first_or_last():
     for given in (["ARG1", 2, 3], [2, 3, "ARG1"]):
         (one,) = read_one(json.dumps({"tokens": ["a", "b", "c"], "predicate": 0, "arguments": [given]})).propositions
@@ -343,6 +353,9 @@ WRONG = {
         "as [label, start, end] or [start, end, label]",
     ),
     "tags too few": ('{"words": ["a", "b"], "verbs": [{"tags": ["B-V"]}]}', 1, "one for each of the 2 tokens, got 1."),
+    "a tag of no scheme": ('{"words": ["a", "b"], "verbs": [{"tags": ["B-V", "ARG1"]}]}', 1, "'ARG1' is of no known scheme."),
+    "a tag in small letters": ('{"words": ["a", "b"], "verbs": [{"tags": ["B-V", "b-X"]}]}', 1, "the tag 'b-X' is of no known"),
+    "a tag without a label": ('{"words": ["a", "b"], "verbs": [{"tags": ["B-V", "B-"]}]}', 1, "the tag 'B-' is of no known"),
     "tags without V": (
         '{"words": ["a"], "verbs": [{"tags": ["O"]}]}',
         1,

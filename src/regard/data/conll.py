@@ -42,8 +42,12 @@ def parse_conll(lines: Sequence[str], path: Path) -> tuple[list[Sentence], list[
 def from_rows(blocks: list[list[Row]], path: Path) -> tuple[list[Sentence], list[Finding]]:
     """A sentence a block, its tags brought to IOB2 from the scheme that all of them keep to, and what was mended."""
     scheme = scheme_of([[tag for _, _, tag in block] for block in blocks])
-    repairs = (finding for block in blocks for finding in _repairs(block, scheme, path))
-    return [_sentence(block) for block in blocks], first_few(repairs, MOST_LISTED)
+    told = (
+        Finding("warning", path, block[place][0], message)
+        for block in blocks
+        for place, message in repairs([tag for _, _, tag in block], scheme)
+    )
+    return [_sentence(block) for block in blocks], first_few(told, MOST_LISTED)
 
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
@@ -86,6 +90,17 @@ def tag_problem(tag: str) -> str:
     return f"the tag {_short([tag])} is of no known scheme. {known}"
 
 
+def repairs(tags: Sequence[str], scheme: str) -> Iterator[tuple[int, str]]:
+    """Where tags break the scheme, as `scheme_of` names it, and how they are read there."""
+    if scheme == "IOB1":
+        return
+    for place, (before, tag) in enumerate(zip([OUTSIDE, *tags], tags, strict=False)):
+        (previous_prefix, previous_kind), (prefix, kind) = split_tag(before), split_tag(tag)
+        continues = previous_kind == kind and (scheme == "BIO" or previous_prefix in "BI")
+        if prefix in "IEL" and not continues:
+            yield place, f"{tag} continues nothing (before it: {before}); read as a start, as conlleval does."
+
+
 def _errors(lines: Sequence[str], path: Path, blocks: list[list[Row]]) -> Iterator[Finding]:
     """Rows that cannot be read; those of each sentence that can be are put behind `blocks`."""
     separator, width = None, 0
@@ -121,21 +136,6 @@ def _row(fields: list[str], width: int, separator: str | None) -> tuple[tuple[st
     if not fields[0]:
         return ("", ""), f"the token is empty, its tag is {fields[-1]!r}. Remove the row or give it a token."
     return (fields[0], fields[-1]), tag_problem(fields[-1])
-
-
-def _repairs(block: list[Row], scheme: str, path: Path) -> Iterator[Finding]:
-    if scheme == "IOB1":
-        return
-    before = OUTSIDE
-    for line, _, tag in block:
-        prefix, kind = split_tag(tag)
-        previous_prefix, previous_kind = split_tag(before)
-        continues = previous_kind == kind and (scheme == "BIO" or previous_prefix in "BI")
-        if prefix in "IEL" and not continues:
-            yield Finding(
-                "warning", path, line, f"{tag} continues nothing (before it: {before}); read as a start, as conlleval does."
-            )
-        before = tag
 
 
 def _sentence(block: list[Row]) -> Sentence:

@@ -20,9 +20,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from regard.data.findings import Finding
+from regard.data.conll import repairs, scheme_of, tag_problem
+from regard.data.findings import Finding, note
 from regard.data.json_values import as_list, as_object, as_text, first_of, looks_like_json, one_object, short
 from regard.data.offsets import text_and_offsets
 from regard.data.paragraphs import paragraphs, read_each
@@ -32,6 +33,14 @@ from regard.data.spans import Span, spans_of
 from regard.errors import InputError
 
 _TOKENS, _ARGUMENTS, _LABEL = ("tokens", "words"), ("arguments", "spans"), ("type", "label", "role")
+
+
+class _Read(NamedTuple):
+    """A sentence, whether its line was of one proposition, and what should be told of it."""
+
+    sentence: RoleSentence
+    is_single: bool
+    warnings: list[str]
 
 
 def is_format(lines: Sequence[str]) -> bool:
@@ -44,12 +53,16 @@ def parse(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], list[Fi
     """The sentences that could be read, and findings."""
     sentences: list[RoleSentence] = []
     findings: list[Finding] = []
+    warnings: list[Finding] = []
     for paragraph in paragraphs(lines):
         given = ((number, (number, line)) for number, line in paragraph)
         read, wrong = read_each(given, lambda numbered: _sentence(*numbered), path)
         sentences += _merged(read)
         findings += wrong
-    return sentences, findings
+        for one in read:
+            for text in one.warnings:
+                note(warnings, Finding("warning", path, one.sentence.line, text))
+    return sentences, findings + warnings
 
 
 def write(sentences: Sequence[RoleSentence]) -> list[str]:
@@ -70,10 +83,10 @@ def _written(one: Proposition) -> dict[str, Any]:
     return {"predicate": one.predicate, "sense": one.sense, "arguments": arguments}
 
 
-def _merged(read: Iterable[tuple[RoleSentence, bool]]) -> Iterator[RoleSentence]:
-    """Sentences, those of one proposition a line put together; the flag says which those are."""
+def _merged(read: Iterable[_Read]) -> Iterator[RoleSentence]:
+    """Sentences, those of one proposition a line put together."""
     last: RoleSentence | None = None
-    for sentence, is_single in read:
+    for sentence, is_single, _ in read:
         if last and is_single and last.tokens == sentence.tokens and (both := _disjoint(last, sentence)):
             last = replace(last, propositions=both)
             continue
@@ -92,15 +105,15 @@ def _disjoint(first: RoleSentence, second: RoleSentence) -> tuple[Proposition, .
     return in_order(both) if len({one.predicate for one in both}) == len(both) else ()
 
 
-def _sentence(line: int, given: str) -> tuple[RoleSentence, bool]:
-    """The sentence, and whether its line was of one proposition."""
+def _sentence(line: int, given: str) -> _Read:
     record = one_object(given)
     tokens = checked_tokens(as_list(_get(record, _TOKENS), "tokens"))
     is_single = "predicate" in record
     text, offsets = text_and_offsets(record, tokens)
-    propositions = _propositions(record, len(tokens))
+    warnings: list[str] = []
+    propositions = _propositions(record, len(tokens), warnings)
     known = None if propositions is None else in_order(propositions)
-    return RoleSentence(tokens, known, _lemmas(record, len(tokens)), line, text, offsets), is_single
+    return _Read(RoleSentence(tokens, known, _lemmas(record, len(tokens)), line, text, offsets), is_single, warnings)
 
 
 def _lemmas(record: dict[str, Any], length: int) -> tuple[str, ...] | None:
@@ -112,13 +125,13 @@ def _lemmas(record: dict[str, Any], length: int) -> tuple[str, ...] | None:
     return lemmas
 
 
-def _propositions(record: dict[str, Any], length: int) -> list[Proposition] | None:
+def _propositions(record: dict[str, Any], length: int, warnings: list[str]) -> list[Proposition] | None:
     if "predicate" in record:
         return [_proposition(record, length)]
     if "predicates" in record:
         return [_proposition(given, length) for given in as_list(record["predicates"], "predicates")]
     if "verbs" in record:
-        return [_tagged(given, length) for given in as_list(record["verbs"], "verbs")]
+        return [_tagged(given, length, warnings) for given in as_list(record["verbs"], "verbs")]
     return None
 
 
@@ -136,10 +149,13 @@ def _proposition(given: Any, length: int) -> Proposition:
     return proposition(indices[0], sense, spans, length)
 
 
-def _tagged(given: Any, length: int) -> Proposition:
+def _tagged(given: Any, length: int, warnings: list[str]) -> Proposition:
     tags = as_list(_get(as_object(given, "a verb"), ("tags",)), "tags")
     if len(tags) != length or not all(isinstance(tag, str) for tag in tags):
         raise InputError(f"tags must be text, one for each of the {length} tokens, got {len(tags)}.")
+    if problem := next(filter(None, map(tag_problem, tags)), ""):
+        raise InputError(problem)
+    warnings += [message for _, message in repairs(tags, scheme_of([tags]))]
     spans = spans_of(tags)
     predicate = next((span.start for span in spans if span.type == PREDICATE), None)
     if predicate is None:
