@@ -156,6 +156,33 @@ def test_repairs_are_told_but_not_in_files_that_keep_to_iob1(tmp_path):
     assert len(read_conll(write(tmp_path, "a\tS-X\nc\tE-X\n"))[1]) == 1
 
 
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        (SCHEMES["BIO"], []),
+        (SCHEMES["IOB1"], []),
+        (SCHEMES["BIOES"], []),
+        (SCHEMES["BILOU"], []),
+        ("S-X B-X O", [(2, "B-X is never ended (after it: O)")]),
+        ("B-X I-X S-X", [(2, "I-X is never ended (after it: S-X)")]),
+        ("U-X B-X B-X L-X", [(2, "B-X is never ended (after it: B-X)")]),
+        ("S-X B-X I-X", [(3, "I-X is never ended (after it: the sentence's end)")]),
+        ("B-X E-Y", [(2, "E-Y continues nothing (before it: B-X)")]),
+    ],
+)
+def test_an_entity_without_its_last_tag_is_told_where_the_scheme_has_one(tmp_path, tags, told):
+    (sentence,), findings = read_conll(write(tmp_path, "\n".join(f"w\t{tag}" for tag in tags.split())))
+    assert [(one.level, one.line, one.message.split(";")[0]) for one in findings] == [("warning", *one) for one in told]
+    assert sentence.spans == spans_of(tags.split())
+
+
+def test_sentences_in_bio_among_others_in_bioes_are_told(tmp_path):
+    _, findings = read_conll(write(tmp_path, "a\tS-X\n\nb\tB-X\nc\tO\n"))
+    assert [(one.line, one.message) for one in findings] == [
+        (3, "B-X is never ended (after it: O); read as its end. A file must keep to one scheme.")
+    ]
+
+
 def test_the_seven_tags_of_the_danish_data_are_told(ner_data):
     found = {split: read_conll(ner_data / "uner_da_ddt" / f"{split}.conll")[1] for split in ("train", "dev", "test")}
     assert {split: len(findings) for split, findings in found.items()} == {"train": 6, "dev": 0, "test": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from regard.data.files import read_lines
@@ -24,7 +24,8 @@ def read_conll(path: Path) -> tuple[list[Sentence], list[Finding]]:
     """The sentences of a file that could be read, their tags brought to IOB2, and what is wrong with the rest.
 
     Tabs separate columns where the first row has one, else white space. BIO, BIOES, BILOU and IOB1 are told apart by
-    the tags themselves. An I- tag that continues nothing starts an entity, as in conlleval, and is told.
+    the tags themselves. An I- tag that continues nothing starts an entity, as in conlleval, and is told; in BIOES and BILOU
+    also an entity without its last tag.
     """
     return parse_conll(read_lines(path), path)
 
@@ -94,11 +95,14 @@ def repairs(tags: Sequence[str], scheme: str) -> Iterator[tuple[int, str]]:
     """Where tags break the scheme, as `scheme_of` names it, and how they are read there."""
     if scheme == "IOB1":
         return
-    for place, (before, tag) in enumerate(zip([OUTSIDE, *tags], tags, strict=False)):
+    for place, (before, tag) in enumerate(pairwise([OUTSIDE, *tags, OUTSIDE])):
         (previous_prefix, previous_kind), (prefix, kind) = split_tag(before), split_tag(tag)
         continues = previous_kind == kind and (scheme == "BIO" or previous_prefix in "BI")
         if prefix in "IEL" and not continues:
             yield place, f"{tag} continues nothing (before it: {before}); read as a start, as conlleval does."
+        elif scheme == "BIOES" and previous_prefix in "BI" and prefix not in "IEL":
+            after = tag if place < len(tags) else "the sentence's end"
+            yield place - 1, f"{before} is never ended (after it: {after}); read as its end. A file must keep to one scheme."
 
 
 def _errors(lines: Sequence[str], path: Path, blocks: list[list[Row]]) -> Iterator[Finding]:
