@@ -135,6 +135,32 @@ def test_the_words_of_tokens_with_places_are_those_of_the_text_and_others_are_to
     assert finding.startswith("warning: x:1: the token 'Ada' has the place [0, 2), where text has 'Ad'. See that offsets count")
 
 
+def test_the_text_that_an_entity_brings_must_stand_in_its_place():
+    spans = [{"start": a, "end": b, "label": k, "text": TEXT[a:b] + " "} for a, b, k in CHARACTERS]
+    for tokens in ({}, {"tokens": PRODIGY}):
+        assert parse({"text": TEXT, "spans": spans, **tokens})[1] == []
+        wrong = [{**spans[0], "text": "Ada"}, spans[1], {"start": 13, "end": 17, "label": "X", "text": None}]
+        (sentence,), findings = parse({"text": TEXT, "spans": wrong, **tokens})
+        assert findings == [
+            "warning: x:1: the entity 'Ada' has the place [0, 12), where text has 'Ada Lovelace'. "
+            "See that offsets count characters from 0 and that end is the first behind the entity."
+        ]
+        assert sentence.spans[0] == ("PER", 0, 2)
+
+
+def test_records_that_were_not_accepted_are_no_examples():
+    accepted = {"text": "Ada left.", "spans": [{"start": 0, "end": 3, "label": "PER"}], "answer": "accept"}
+    broken = {"text": "Ada left.", "answer": "ignore"}
+    given = [accepted, accepted | {"answer": "reject"}, broken, accepted | {"answer": None}]
+    sentences, findings = parse(*given)
+    assert [one.line for one in sentences] == [1, 4]
+    told = '2 of 4 records (50.0 %) left out, as "answer" is reject or ignore and not accept.'
+    assert findings == [f"warning: x:2: {told}"]
+    assert parse(broken)[0] == []
+    assert [finding.split(":")[0] for finding in parse(broken)[1]] == ["error", "warning"]
+    assert len(parse(*given, labelled=False)[0]) == 4  # to predict on
+
+
 def test_entities_that_may_count_characters_where_they_count_tokens_are_told():
     text = "Mr. Ada is in New York now and then"
     counted = {"text": text, "tokens": text.split(), "entities": [{"start": 4, "end": 7, "label": "PER"}]}

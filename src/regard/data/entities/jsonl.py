@@ -11,7 +11,7 @@ from typing import Any
 
 from regard.data.conll import from_rows, looks_like_conll
 from regard.data.entities.records import Read, read_line
-from regard.data.findings import Finding, counted, first_few
+from regard.data.findings import Finding, counted, first_few, share_of
 from regard.data.json_values import looks_like_json
 from regard.data.paragraphs import Line, read_each
 from regard.data.sentence import Sentence
@@ -35,14 +35,15 @@ def is_format(lines: Sequence[str]) -> bool:
 
 
 def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Sentence], list[Finding]]:
-    """The sentences that could be read, and findings. With labels, a record without a word is left out."""
+    """The sentences that could be read, and findings. With labels, a record without a word, or not accepted, is left out."""
     broken: list[Finding] = []
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     is_array = _ARRAY.match(lines[first].strip())
     given = _elements("\n".join(lines), path, broken) if is_array else _lines(lines)
-    read, findings = read_each(
+    made, findings = read_each(
         ((number, (text, number, labelled)) for number, text in given), lambda one: read_line(*one), path
     )
+    read = [one for one in made if one.is_accepted]
     warnings = [Finding("warning", path, one.sentence.line, text) for one in read for text in one.warnings]
     sentences = [one.sentence for one in read]
     if labelled:
@@ -50,7 +51,7 @@ def parse(lines: Sequence[str], path: Path, labelled: bool) -> tuple[list[Senten
         warnings += [Finding("warning", path, line, "the record holds no word; left out.") for line in empty]
         sentences = [one for one in sentences if one.tokens]
         sentences, repairs = _in_iob2(sentences, path)
-        warnings = [*_counting_characters(read, path), *warnings, *repairs]
+        warnings = [*_not_accepted(made, path), *_counting_characters(read, path), *warnings, *repairs]
     return sentences, broken + findings + first_few(warnings, 20)
 
 
@@ -118,6 +119,13 @@ def _elements(text: str, path: Path, findings: list[Finding]) -> Iterator[Line]:
             return
     if not text[place:]:
         findings.append(Finding("error", path, line, "the array must end with ], the file ends before. Is it whole?"))
+
+
+def _not_accepted(made: Sequence[Read], path: Path) -> Iterator[Finding]:
+    lines = [one.sentence.line for one in made if not one.is_accepted]
+    if lines:
+        what = share_of(len(lines), len(made), "record")
+        yield Finding("warning", path, lines[0], f'{what} left out, as "answer" is reject or ignore and not accept.')
 
 
 def _counting_characters(read: Sequence[Read], path: Path) -> Iterator[Finding]:

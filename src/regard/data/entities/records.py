@@ -9,6 +9,7 @@
 End is exclusive, and from 0 counts everything. Each entity may be a list or an object; `label` may stand for `type`,
 `start_offset` and `end_offset` for `start` and `end`, `spans` for `entities`, and `label` or `labels` too where there are
 no tokens. With tokens that are text, `text` only says what they were cut from (`offsets`, [start, end] of each, say where).
+A record whose `answer` is `reject` or `ignore`, as Prodigy says of what nobody may learn from, is no example.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from regard.data.conll import tag_problem
-from regard.data.entities.spans import cut_at, on_words, read_spans, shown, trimmed
+from regard.data.entities.spans import cut_at, misquoted, on_words, read_spans, shown, trimmed
 from regard.data.json_values import as_list, as_object, as_text, decoded, first_of, short
 from regard.data.offsets import checked_offsets, misplaced, text_and_offsets
 from regard.data.sentence import Sentence
@@ -24,6 +25,7 @@ from regard.data.spans import Span, spans_of, to_bio
 from regard.data.words import Piece, words_of
 from regard.errors import InputError
 
+_NOT_ACCEPTED = ("reject", "ignore")
 _TOKENS, _TAGS, _ENTITIES = ("tokens", "words"), ("tags", "ner_tags", "labels"), ("entities", "spans")
 
 
@@ -34,6 +36,7 @@ class Read(NamedTuple):
     warnings: list[str]
     fits_characters: bool | None = None
     """Of entities that were read as numbers of tokens: whether as numbers of characters they would be words too, and others."""
+    is_accepted: bool = True
 
 
 def read_line(line: str, number: int, labelled: bool) -> Read:
@@ -51,6 +54,8 @@ def read_record(value: Any, number: int, labelled: bool) -> Read:
             raise InputError(f'a record in brackets must be ["text", {{"entities": […]}}], got {short(value)}.')
         value = as_object(value[1], "what follows the text") | {"text": value[0]}
     record = as_object(value, "a record")
+    if labelled and record.get("answer") in _NOT_ACCEPTED:
+        return Read(Sentence((), line=number), [], is_accepted=False)
     _, tokens = first_of(record, _TOKENS)
     if tokens is None:
         return _of_text(record, number, labelled)
@@ -89,15 +94,16 @@ def _of_places(record: dict[str, Any], tokens: list[Any], number: int, labelled:
 
 def _labelled(record: dict[str, Any], words: list[Piece], number: int, labelled: bool) -> Read:
     """Words of the record's text with its entities, which count characters."""
-    text, given = record["text"], list[Span]()
+    text, given, warnings = record["text"], list[Span](), list[str]()
     if labelled:
         _, value = first_of(record, (*_ENTITIES, "label", "labels"))
         if value is None:
             raise InputError('a record with "text" must have "entities": [[start, end, type], …], empty where there is none.')
         given = read_spans(value, len(text), "characters")
+        warnings = misquoted(value, text)
     spans = [trimmed(span, text) for span in given]
     changed = ((old, new) for old, new in zip(given, spans, strict=True) if old != new)
-    warnings = [f"{shown(old)} has white space at its ends; read as {shown(new)}." for old, new in changed]
+    warnings += [f"{shown(old)} has white space at its ends; read as {shown(new)}." for old, new in changed]
     pieces, cuts = cut_at(words, spans)
     tokens, offsets = tuple(piece[0] for piece in pieces), tuple(piece[1:] for piece in pieces)
     tags = tuple(to_bio(on_words(pieces, spans), len(pieces))) if labelled else None

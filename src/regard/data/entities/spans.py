@@ -32,6 +32,18 @@ def shown(span: Span) -> str:
     return f"{span.type} [{span.start}, {span.stop})"
 
 
+def misquoted(given: Sequence[Any], text: str) -> list[str]:
+    """What to tell of each of the entities that brings a text of its own, where that is not what stands in its place."""
+    own = [one for one in given if isinstance(one, dict) and isinstance(one.get("text"), str)]
+    named = [(one["text"], first_of(one, _START)[1], first_of(one, _STOP)[1]) for one in own]
+    return [
+        f"the entity {quoted!r} has the place [{start}, {stop}), where text has {text[start:stop]!r}. "
+        "See that offsets count characters from 0 and that end is the first behind the entity."
+        for quoted, start, stop in named
+        if quoted.strip() != text[start:stop].strip()
+    ]
+
+
 def trimmed(span: Span, text: str) -> Span:
     """Without white space at its ends."""
     part = text[span.start : span.stop]
