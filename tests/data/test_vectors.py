@@ -23,6 +23,13 @@ def test_glove_and_word2vec_files_say_the_same(tmp_path):
         assert vectors.tolist() == [[1, 2], [3, 4.5]]
 
 
+@pytest.mark.parametrize("text", [ROWS.replace(" ", "\t"), "the\t1 2\nof\t3 4.5\n", "2\t2\n" + ROWS.replace(" ", "\t")])
+def test_tabs_part_words_and_numbers_as_spaces_do(tmp_path, text):
+    words, vectors = read_vectors(write(tmp_path, text + "New York\t5\t6\n"), 10)
+    assert words == ["the", "of", "New York"]
+    assert vectors.tolist() == [[1, 2], [3, 4.5], [5, 6]]
+
+
 def test_a_compressed_file_is_read(tmp_path):
     path = tmp_path / "vectors.txt.gz"
     path.write_bytes(gzip.compress(ROWS.encode()))

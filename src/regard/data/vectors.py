@@ -30,7 +30,7 @@ def read_vectors(path: str | Path, max_vectors: int) -> tuple[list[str], ndarray
         words.append(word)
         rows.append(row)
     if not rows:
-        raise InputError("the file holds no word vectors. A line must be a word and its numbers, by spaces.", file=path)
+        raise InputError("the file holds no word vectors. A line must be a word and its numbers, by spaces or tabs.", file=path)
     first = {word: place for place, word in reversed(list(enumerate(words)))}
     kept = sorted(first.values())
     return [words[place] for place in kept], numpy.stack([rows[place] for place in kept])
@@ -41,7 +41,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str, str]]:
     width = 0
     with open_lines(path) as lines:
         for number, line in enumerate(lines, 1):
-            word, numbers = _parted(line.rstrip(), width)
+            word, numbers = _parted(line.rstrip().replace("\t", " "), width)
             is_header = number == 1 and word.isdigit() and numbers.isdigit()
             if word and not is_header:
                 width = width or len(numbers.split())

@@ -90,6 +90,7 @@ def load_pretrained(read: Any, words: WordOptions, encoder: EncoderOptions) -> N
         given = torch.from_numpy(read_vectors(words.vectors, words.max_vectors)[1])
         with torch.no_grad():
             read.vectors.vectors.weight.zero_()
-            read.vectors.vectors.weight[2:] = given / given.std()
+            # numbers that are all the same have no deviation but that of rounding
+            read.vectors.vectors.weight[2:] = given / (given.std() if given.min() < given.max() else 1)
     if read.encoder is not None:
         read.encoder.load_pretrained(encoder.path)
