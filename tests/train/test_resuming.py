@@ -32,6 +32,19 @@ def train(data, out, *more):
     return main(["train", "ner", "--data", str(data), "--out", str(out), *OPTIONS, *more])
 
 
+def interrupt(data, out, monkeypatch, step):
+    """Train, and be asked to stop behind a step."""
+    act = Interruption.on_train_batch_end
+
+    def ask(self, trainer, *rest):
+        self.is_asked = trainer.global_step == step
+        act(self, trainer, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Interruption, "on_train_batch_end", ask)
+        assert train(data, out) == 2
+
+
 def resume(out):
     return main(["train", "ner", "--out", str(out), "--resume"])
 
@@ -57,15 +70,7 @@ def assert_same(out, unbroken):
 @pytest.mark.parametrize("step", [1, 3, 6, 14, 15])
 def test_interrupted_behind_a_step(data, tmp_path, monkeypatch, unbroken, step, capsys):
     """Within a pass and at its end, one that is scored and one that is not, and in the last."""
-    act = Interruption.on_train_batch_end
-
-    def ask(self, trainer, *rest):
-        self.is_asked = trainer.global_step == step
-        act(self, trainer, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Interruption, "on_train_batch_end", ask)
-        assert train(data, tmp_path / "run") == 2
+    interrupt(data, tmp_path / "run", monkeypatch, step)
     assert f"Interrupted at step {step};" in capsys.readouterr().err
     assert resume(tmp_path / "run") == 0
     assert_same(tmp_path / "run", unbroken)
@@ -96,15 +101,7 @@ def test_killed_while_it_was_scored_on_test(tmp_path, unbroken):
 
 
 def test_a_run_that_was_moved_knows_its_best_weights(data, tmp_path, monkeypatch, unbroken):
-    act = Interruption.on_train_batch_end
-
-    def ask(self, trainer, *rest):
-        self.is_asked = trainer.global_step == 14
-        act(self, trainer, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Interruption, "on_train_batch_end", ask)
-        assert train(data, tmp_path / "run") == 2
+    interrupt(data, tmp_path / "run", monkeypatch, 14)
     (tmp_path / "run").rename(tmp_path / "moved")
     best = (tmp_path / "moved" / "checkpoints" / "best.ckpt").stat().st_mtime_ns
     score = Ner.dev_score

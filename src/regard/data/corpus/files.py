@@ -21,8 +21,8 @@ def find_corpora(folder: str | Path | None, given: dict[str, str | None]) -> Fil
     folders = {split: Path(path) for split, path in given.items() if path and Path(path).is_dir()}
     named: dict[str, str | None] = {split: path for split, path in given.items() if path and split not in folders}
     inside = [] if folder is None else _inside(Path(folder))
-    for split in set(SPLITS) - set(folders) - set(named):
-        own = [path for path in inside if _split(path) == split]
+    for split in SPLITS:
+        own = [path for path in inside if _split(path) == split and not given.get(split)]
         if len(own) > 1 and any(path.is_dir() for path in own):
             names = ", ".join(sorted(path.name for path in own))
             raise InputError(

@@ -33,8 +33,7 @@ def find_pairs(folder: str | Path | None, given: dict[str, str | None], language
 def way_of(path: Path, languages: Languages) -> Languages | None:
     """From which language into which a file is read, of parallel ones the source's; None where nothing says it."""
     own = format_of(path)
-    is_parallel = own is None or parallel.side_of(path, languages)
-    found = parallel.way(path, languages) if is_parallel else own and own.way(path, languages)
+    found = parallel.way(path, languages) or (own.way(path, languages) if own else None)
     return None if found in ROLES else found
 
 
