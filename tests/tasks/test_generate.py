@@ -384,6 +384,13 @@ def test_a_run_is_scored_with_another_stride(folder, capsys):
         evaluate([str(folder), "--data", str(text), "--scoring.stride", "9"])
 
 
+def test_what_would_change_nothing_cannot_be_chosen(folder):
+    with pytest.raises(InputError, match=r"regard evaluate has no option --sampling\.temperature"):
+        evaluate([str(folder), "--data", str(corpus(folder, name="test.txt")), "--sampling.temperature", "1"])
+    with pytest.raises(InputError, match=r"regard predict has no option --scoring\.stride"):
+        predict([str(folder), "--input", "to be", "--scoring.stride", "2"])
+
+
 def test_each_prompt_is_answered_before_the_next_is_read(folder):
     run, read = load_run(folder), []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse.typing import restricted_number_type
@@ -66,8 +66,10 @@ def singly(options: Namespace) -> dict[str, str | None]:
     return {split: options[split] for split in ("train", "dev", "test")}
 
 
-def options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, ...]:
-    """Add what a run's task lets a person choose for each prediction, with what the run has as defaults; its fields' names."""
+def options_of_run(
+    parser: ArgumentParser, arguments: list[str], when: Literal["predicting", "scoring"] = "predicting"
+) -> tuple[str, ...]:
+    """Add what a run's task lets a person choose anew, with what the run has as defaults; its fields' names."""
     words = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("--features.")]
     folder = next((word for word in words if is_file(Path(word) / "recipe.yaml")), None)
     if folder is None:
@@ -75,11 +77,12 @@ def options_of_run(parser: ArgumentParser, arguments: list[str]) -> tuple[str, .
     from regard.tasks.folder import load_recipe
 
     task = load_recipe(Path(folder))
-    for name in task.when_predicting:
+    names: tuple[str, ...] = task.when_predicting if when == "predicting" else task.when_scoring
+    for name in names:
         own = getattr(task, name)
         parser.add_class_arguments(type(own), name)
         parser.set_defaults({f"{name}.{option}": value for option, value in asdict(own).items()})
-    return task.when_predicting
+    return names
 
 
 def take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:

@@ -26,7 +26,7 @@ SHOWN = ("_percent", "perplexity", "bits_per_character", "bits_per_byte", "bits_
 def evaluate(arguments: list[str]) -> dict[str, Any]:
     """Score a trained run on a file, or on the test file of a folder. Named with a run, --help has its options too."""
     parser = parser_of("evaluate", evaluate)
-    chosen = options_of_run(parser, arguments)
+    chosen = options_of_run(parser, arguments, "scoring")
     parser.add_argument("run", type=str, help="run folder")
     parser.add_argument("--data", type=str, required=True, help=DATA)
     parser.add_argument(

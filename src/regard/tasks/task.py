@@ -97,6 +97,9 @@ class Task(ABC):
     when_predicting: ClassVar[tuple[str, ...]] = ()
     """Fields whose options may be chosen anew for each prediction, such as how wide a search is."""
 
+    when_scoring: ClassVar[tuple[str, ...]] = ()
+    """Fields whose options may be chosen anew for each evaluation."""
+
     is_lenient: ClassVar[bool] = False
     """Whether a line of an input that is no UTF-8 is mended and told, so that the rest of the file goes on."""
 

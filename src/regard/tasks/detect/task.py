@@ -42,6 +42,7 @@ class Detect(Task):
     at_once: ClassVar[int] = 8
     formats: ClassVar[tuple[str, ...]] = ("onnx", "torch")
     when_predicting: ClassVar[tuple[str, ...]] = ("finding",)
+    when_scoring: ClassVar[tuple[str, ...]] = ("finding",)
 
     training: Training = field(
         default_factory=lambda: Training(  # in half precision, the pretrained networks are slower on a CPU

@@ -36,7 +36,8 @@ class Generate(Task):
     goal: ClassVar[Literal["max", "min"]] = "min"
     unit: ClassVar[str] = "tokens"
     when_reading: ClassVar[tuple[str, ...]] = ("text",)
-    when_predicting: ClassVar[tuple[str, ...]] = ("sampling", "scoring")
+    when_predicting: ClassVar[tuple[str, ...]] = ("sampling",)
+    when_scoring: ClassVar[tuple[str, ...]] = ("scoring",)
     is_lenient: ClassVar[bool] = True
     is_line_by_line: ClassVar[bool] = True
     piece: ClassVar[int] = 1

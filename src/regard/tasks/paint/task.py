@@ -51,7 +51,7 @@ class Paint(Task):
     reads_hub: ClassVar[bool] = True
     at_once: ClassVar[int] = 64
     when_reading: ClassVar[tuple[str, ...]] = ("model",)
-    when_predicting: ClassVar[tuple[str, ...]] = ("features",)
+    when_scoring: ClassVar[tuple[str, ...]] = ("features",)
     is_line_by_line: ClassVar[bool] = True
 
     training: Training = field(

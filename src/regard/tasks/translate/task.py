@@ -48,6 +48,7 @@ class Translate(Task):
     when_reading: ClassVar[tuple[str, ...]] = ("languages",)
     is_line_by_line: ClassVar[bool] = True
     when_predicting: ClassVar[tuple[str, ...]] = ("search", "sampling")
+    when_scoring: ClassVar[tuple[str, ...]] = ("search", "sampling")
     is_lenient: ClassVar[bool] = True
     formats: ClassVar[tuple[str, ...]] = ("ctranslate2",)
     is_exact: ClassVar[bool] = True
