@@ -10,7 +10,7 @@ from regard.data.files import read_lines
 from regard.data.findings import MOST_LISTED, Finding, first_few
 from regard.data.offsets import misplaced
 from regard.data.roles import conll2005, conll2012, conllup, jsonl
-from regard.data.roles.propositions import overlaps
+from regard.data.roles.propositions import overlaps, unattached
 from regard.data.sentence import RoleSentence
 from regard.errors import InputError
 
@@ -44,6 +44,7 @@ def parse_roles(lines: Sequence[str], path: Path) -> tuple[list[RoleSentence], l
     if not sentences and not findings:
         findings.append(Finding("error", path, None, "the file holds no sentence."))
     findings += first_few((one for sentence in sentences for one in overlaps(sentence, path)), MOST_LISTED)
+    findings += first_few(one for sentence in sentences for one in unattached(sentence, path))
     findings += first_few(one for sentence in sentences for one in _misplaced(sentence, path))
     return sentences, sorted(findings, key=lambda finding: finding.line or 0)
 

@@ -63,6 +63,28 @@ def overlaps(sentence: RoleSentence, path: Path) -> Iterator[Finding]:
             reach = span
 
 
+def unattached(sentence: RoleSentence, path: Path) -> Iterator[Finding]:
+    """A warning for each argument that continues or refers to one that its predicate does not have."""
+    for one in sentence.propositions or ():
+        begins: dict[str, int] = {PREDICATE: -1}
+        for span in one.arguments:
+            begins.setdefault(span.type, span.start)
+        for span in one.arguments:
+            prefix, dash, kind = span.type.partition("-")
+            if prefix == "C" and dash and begins.get(kind, span.start) >= span.start:
+                message = (
+                    f"{shown(span)} of the predicate {sentence.tokens[one.predicate]!r} continues no {kind} before it; it "
+                    f"is scored as one, as srl-eval does. Write {kind}, or label what it continues."
+                )
+                yield Finding("warning", path, sentence.line, message)
+            elif prefix == "R" and dash and kind not in begins:
+                message = (
+                    f"{shown(span)} of the predicate {sentence.tokens[one.predicate]!r} refers to {kind}, which the "
+                    f"predicate does not have. Label that, or mend this label."
+                )
+                yield Finding("warning", path, sentence.line, message)
+
+
 def shown(span: Span) -> str:
     """ARG1 [2, 5): as errors name it."""
     return f"{span.type} [{span.start}, {span.stop})"
