@@ -1,12 +1,13 @@
 """How well does a recipe do on real data?
 
     python benchmarks/quality.py TASK DATA_FOLDER RECIPE [--name NAME] [--seeds 0 1 2] [-- OPTION ...]
-    python benchmarks/quality.py TASK DATA_FOLDER RECIPE [--name NAME] --finished RUN ... [-- OPTION ...]
+    python benchmarks/quality.py TASK DATA_FOLDER RECIPE [--name NAME] --finished RUN ... [--anew] [-- OPTION ...]
 
 Each seed is a whole `regard train TASK --recipe RECIPE OPTION ...` of its own, scored on the test file; the result is kept in
 benchmarks/results/quality_NAME.json after each, and a seed that is there already is not trained again. Run folders that such
-a command has left are taken as they are by --finished. What stands behind -- goes to the command, such as
-`--encoder.path FOLDER` or `--test FILE`. Entities that were predicted on test are scored once more by seqeval (strict, IOB2).
+a command has left are taken as they are by --finished, or scored --anew where predicting has changed since. What stands behind
+-- goes to the command, such as `--encoder.path FOLDER` or `--test FILE`. Entities that were predicted on test are scored once
+more by seqeval (strict, IOB2).
 """
 
 from __future__ import annotations
@@ -70,11 +71,18 @@ def kept(result: dict[str, Any], seed: int) -> dict[str, Any]:
     return {"seed": seed, **{key: result[key] for key in KEPT if key in result}}
 
 
-def finished(run: Path) -> dict[str, Any]:
-    """The result of a run folder; its training took as long as the log says at the end of the last pass."""
+def finished(run: Path, folder: Path | None = None) -> dict[str, Any]:
+    """The result of a run folder, or what its model scores now on dev and test of a data folder.
+
+    Its training took as long as the log says at the end of the last pass.
+    """
     seed = yaml.safe_load((run / "recipe.yaml").read_text())["seed"]
     passes = list(csv.DictReader((run / "log.csv").open()))
     result = json.loads((run / "metrics.json").read_text())
+    if folder:
+        on_dev, _ = regard("evaluate", str(run), "--data", str(next(folder.glob("dev.*"))))
+        result |= {f"dev_{name}": value for name, value in on_dev.items() if f"dev_{name}" in result}
+        result |= regard("evaluate", str(run), "--data", str(next(folder.glob("test.*"))))[0]
     seconds = float(passes[-1]["seconds"])
     rate = round(result["examples_per_second"] * result["train_seconds"] / seconds, 1)
     return kept(result | {"train_seconds": seconds, "examples_per_second": rate}, seed)
@@ -136,11 +144,12 @@ def main() -> None:
     """Run the seeds that are not there yet."""
     parser = parser_of(__doc__)
     parser.add_argument("--finished", type=Path, nargs="+", default=[])
+    parser.add_argument("--anew", action="store_true")
     options = parsed(parser)
     name = f"quality_{options.name or options.recipe}"
     runs = runs_of(name)
     known = {run["seed"] for run in runs}
-    new = (finished(run) for run in options.finished)
+    new = (finished(run, options.folder if options.anew else None) for run in options.finished)
     if not options.finished:
         new = (measure(options, seed) for seed in options.seeds if seed not in known)
     for run in new:

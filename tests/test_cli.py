@@ -167,7 +167,10 @@ def test_a_wrong_option_is_told_in_a_line(capsys, options, message):
     [
         (["look"], "regard look needs MODEL and --input."),
         (["export", "x"], "regard export needs --format."),
-        (["train", "srl", "--model.is_core_unique", "maybe"], "--model.is_core_unique must be true or false, got 'maybe'."),
+        (
+            ["train", "srl", "--decoding.is_core_unique", "maybe"],
+            "--decoding.is_core_unique must be true or false, got 'maybe'.",
+        ),
         (["train", "generate", "--sampling.stop", "[x"], "--sampling.stop must be a list, such as [one, two], got '[x'."),
     ],
 )

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from regard.models import role_labeler
+from regard.models.bio import best_unique_spans
 from regard.models.model import Reader
 from regard.models.options import RoleOptions
 from regard.models.role_labeler import IGNORED, DeepRoleLabeler, DocumentRoleLabeler, RoleSizes
@@ -118,13 +119,28 @@ def test_predicates_are_read_some_at_a_time(model, monkeypatch, at_once, sizes):
 
 def test_core_roles_can_be_kept_to_one_each():
     torch.manual_seed(0)
-    loose, strict = (DeepRoleLabeler(OneHot(), SIZES, options(is_core_unique=unique)).eval() for unique in (False, True))
-    strict.load_state_dict(loose.state_dict())
-    for model in (loose, strict):
-        with torch.no_grad():
-            model.emit.bias[:] = torch.tensor([0.0, 5, 0, 4, 0, 0, 0])  # every word wants to begin the first role
-    begun = [[tags.count(1) for tags in model.predict(batch_of((0, 1)))[0].tags] for model in (loose, strict)]
-    assert (max(begun[0]), max(begun[1])) == (5, 1)
+    model, begun = DeepRoleLabeler(OneHot(), SIZES, options()).eval(), {}
+    with torch.no_grad():
+        model.emit.bias[:] = torch.tensor([0.0, 5, 0, 4, 0, 0, 0])  # every word wants to begin the first role
+    for model.is_core_unique in (False, True):
+        begun[model.is_core_unique] = max(tags.count(1) for tags in model.predict(batch_of((0, 1)))[0].tags)
+    assert begun == {False: 5, True: 1}
+
+
+def test_holding_roles_one_by_one_finds_the_best_of_all_that_are_allowed():
+    torch.manual_seed(0)
+    sizes = RoleSizes(4, 2, unique=(0, 1, 2))
+    model, num_held = DeepRoleLabeler(OneHot(), sizes, options()).eval(), 0
+    for length in (1, 2, 5, 9) * 10:
+        scores = torch.randn(1, length, 9)
+        scores[..., 1:4] += 2
+        (tags,) = model._decode(scores, torch.tensor([length]))
+        best = best_unique_spans(scores[0].log_softmax(-1), [0, 1, 2]).tolist()
+        assert tags == best
+        model.is_core_unique = False
+        num_held += model._decode(scores, torch.tensor([length])) != [tags]
+        model.is_core_unique = True
+    assert num_held > 20
 
 
 def test_attention_can_be_left_out():

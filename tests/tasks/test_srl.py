@@ -7,7 +7,7 @@ import torch
 
 from regard.data.sentence import Proposition, RoleSentence
 from regard.data.spans import Span
-from regard.models.options import RoleOptions, WordOptions
+from regard.models.options import RoleDecodingOptions, RoleOptions, WordOptions
 from regard.tasks.folder import Run, load_run, predict_all, save_start, save_weights
 from regard.tasks.srl.encoder import RoleEncoder
 from regard.tasks.srl.task import Roles, Srl
@@ -133,6 +133,14 @@ def test_a_run_comes_back_from_its_folder(made, tmp_path):
     run = load_run(tmp_path)
     assert run.task == task
     assert run.predict(SENTENCES) == predict_all(task, encoder, model, SENTENCES)
+
+
+def test_what_roles_are_held_to_is_chosen_for_each_prediction(made, tmp_path):
+    task, encoder, model = made
+    save_start(tmp_path, Run(task, encoder, model), {"seed": 3})
+    save_weights(tmp_path, model)
+    chosen = load_run(tmp_path), load_run(tmp_path, chosen={"decoding": RoleDecodingOptions(is_core_unique=False)})
+    assert [run.model.is_core_unique for run in chosen] == [True, False]
 
 
 def test_a_file_without_predicates_cannot_be_trained_on(tmp_path):

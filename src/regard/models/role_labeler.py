@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -72,7 +73,8 @@ class RoleLabeler(Model):
 
     def __init__(self, read: Reader, d_sentence: int, d_model: int, sizes: RoleSizes, options: RoleOptions) -> None:
         super().__init__()
-        self.read, self.sizes, self.is_core_unique = read, sizes, options.is_core_unique
+        self.read, self.sizes = read, sizes
+        self.is_core_unique = True
         self.dropout = LockedDropout(options.dropout)
         self.indicator = nn.Embedding(2, options.d_indicator)
         self.attention = None
@@ -164,15 +166,23 @@ class RoleLabeler(Model):
         scores = scores.float().log_softmax(-1)
         best = best_spans(scores, positions_before(lengths, scores.shape[1])).tolist()
         found = [tags[:length] for tags, length in zip(best, lengths.tolist(), strict=True)]
-        for row, tags in enumerate(found if self.is_core_unique else ()):
-            if repeated := self._repeated(tags):
-                found[row] = best_unique_spans(scores[row, : len(tags)].cpu(), repeated).tolist()
-        return found
+        return [self._once_each(*pair) for pair in zip(scores, found, strict=True)] if self.is_core_unique else found
 
-    def _repeated(self, tags: list[int]) -> list[int]:
-        """The core roles, where one of them begins more than once."""
-        begun = [tag - 1 for tag in tags if 1 <= tag <= self.sizes.labels and tag - 1 in self.sizes.unique]
-        return list(self.sizes.unique) if len(set(begun)) < len(begun) else []
+    def _once_each(self, scores: Float[Tensor, "length tags"], tags: list[int]) -> list[int]:
+        """The best tags where a predicate has each core role at most once, from the best where it has as many as it likes.
+
+        Only roles that came twice are held to it: what is best so and breaks no other limit is the best under all of them.
+        """
+        held: set[int] = set()
+        while repeated := self._repeated(tags):
+            held |= repeated
+            tags = best_unique_spans(scores[: len(tags)].cpu(), sorted(held)).tolist()
+        return tags
+
+    def _repeated(self, tags: list[int]) -> set[int]:
+        """The core roles that begin more than once."""
+        begun = Counter(tag - 1 for tag in tags if 1 <= tag <= self.sizes.labels)
+        return {role for role in self.sizes.unique if begun[role] > 1}
 
 
 class DeepRoleLabeler(RoleLabeler):

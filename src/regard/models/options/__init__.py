@@ -14,7 +14,7 @@ from regard.models.options.views import (
     SceneOptions,
     ViewOptions,
 )
-from regard.models.options.words import EncoderOptions, RoleOptions, TaggerOptions, WordOptions
+from regard.models.options.words import EncoderOptions, RoleDecodingOptions, RoleOptions, TaggerOptions, WordOptions
 from regard.models.options.writing import LanguageOptions, SamplingOptions, ScoringOptions, TextOptions, WritingOptions
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "PainterOptions",
     "PairOptions",
     "PretrainedOptions",
+    "RoleDecodingOptions",
     "RoleOptions",
     "SamplingOptions",
     "SceneAugmentOptions",

@@ -96,7 +96,6 @@ class RoleOptions:
         mechanism: attention after them, a name of `regard list mechanisms`, or "none"
         num_heads: heads of that attention
         dropout: share of features hidden while training, the same at every word of a sentence
-        is_core_unique: at most one ARG0, one ARG1, ... a predicate (or A0, A1, ...)
     """
 
     name: Literal["deep", "document"] = "deep"
@@ -107,7 +106,6 @@ class RoleOptions:
     mechanism: str = "softmax"
     num_heads: int = 4
     dropout: float = 0.3
-    is_core_unique: bool = False
 
     def __post_init__(self) -> None:
         require(self, d_indicator=POSITIVE, d_recurrent=POSITIVE, num_heads=POSITIVE, dropout=SHARE)
@@ -119,3 +117,14 @@ def _require_heads(d_recurrent: int, num_heads: int) -> None:
     """Heads share the features of both directions."""
     if 2 * d_recurrent % num_heads:
         raise InputError(f"2 × d_recurrent must be a multiple of num_heads, got 2 × {d_recurrent} and {num_heads} heads.")
+
+
+@dataclass(frozen=True)
+class RoleDecodingOptions:
+    """What the best tags of a proposition are held to.
+
+    Args:
+        is_core_unique: at most one ARG0, one ARG1, ... a predicate (or A0, A1, ...)
+    """
+
+    is_core_unique: bool = True

@@ -14,7 +14,7 @@ from regard.data.roles.conll2005 import NO_WORD
 from regard.data.sentence import Proposition, RoleSentence
 from regard.errors import InputError
 from regard.metrics.roles import score_predicates, score_roles
-from regard.models.options import RoleOptions
+from regard.models.options import RoleDecodingOptions, RoleOptions
 from regard.tasks.excerpt import excerpt
 from regard.tasks.tagging import Tagging
 from regard.tasks.task import Encoder, Training
@@ -45,13 +45,17 @@ class Srl(Tagging):
         words: how words are read
         encoder: a pretrained encoder that reads them too
         model: the layers
+        decoding: what the roles of a predicate are held to
     """
 
     name: ClassVar[str] = "srl"
     metric: ClassVar[str] = "f1_percent"
+    when_predicting: ClassVar[tuple[str, ...]] = ("decoding",)
+    when_scoring: ClassVar[tuple[str, ...]] = ("decoding",)
 
     training: Training = field(default_factory=lambda: Training(batch_size=24, learning_rate=1.5e-3))
     model: RoleOptions = field(default_factory=RoleOptions)
+    decoding: RoleDecodingOptions = field(default_factory=RoleDecodingOptions)
 
     def usual_epochs(self, num_examples: int) -> int:
         return 4 if self.encoder.path else 8
@@ -108,7 +112,9 @@ class Srl(Tagging):
             raise InputError("--encoder.marked_layers needs an encoder, --encoder.path, below the deep model.")
         read = encoder.reading.build(self.words, self.encoder)
         kind = {"deep": DeepRoleLabeler, "document": DocumentRoleLabeler}[self.model.name]
-        return kind(read, RoleSizes(len(encoder.labels), max(1, len(encoder.senses)), encoder.core), self.model)
+        model = kind(read, RoleSizes(len(encoder.labels), max(1, len(encoder.senses)), encoder.core), self.model)
+        model.is_core_unique = self.decoding.is_core_unique
+        return model
 
     def decode(self, encoder: Any, example: RoleSentence, raw: Any) -> Roles:
         return Roles(raw.found, encoder.decode(example, raw))
