@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -101,6 +102,22 @@ def test_a_recipe_trains_the_same_model_again(finished, capsys, tmp_path):
         assert code == 0
         weights.append(load_file(tmp_path / name / "model.safetensors"))
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_data_named_beside_the_recipe_of_a_run_is_what_is_trained_on(finished, tiny_data, capsys, tmp_path):
+    _folder, out = finished
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "train.conll").write_text("Berlin\tS-CITY\n.\tO\n\n" * 4)
+    recipe = ["--recipe", str(out / "recipe.yaml"), "--training.max_epochs", "1"]
+    more = {"a": [f"--data={other}"], "b": ["--data", str(other), "--dev", str(tiny_data / "dev.conll")]}
+    read = {}
+    for name, data in more.items():
+        code, _, _ = run(capsys, "train", "ner", *recipe, *data, "--out", str(tmp_path / name))
+        assert code == 0
+        kept = yaml.safe_load((tmp_path / name / "recipe.yaml").read_text())
+        read[name] = [Path(kept[split]).parent.name for split in ("train", "dev", "test") if split in kept]
+    assert read == {"a": ["other"], "b": ["other", "data"]}
 
 
 START = [sys.executable, "-m", "regard.cli", "train", "ner", "--training.max_epochs", "12", "--training.patience", "12"]

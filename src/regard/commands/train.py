@@ -55,6 +55,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
         out, options = _new_folder(early.out, task_kind.name), early
     if options.task != task_kind.name:
         raise InputError(f"the recipe is for task {options.task!r}, but the command says {task_kind.name!r}.")
+    _forget_files(options, {word.partition("=")[0].removeprefix("--") for word in arguments})
     return _train(parser, task_kind, options, out)
 
 
@@ -71,6 +72,14 @@ def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path
     result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume, int(options.monitor)))
     say(options, *score_lines(result, task.metric), f"run     {out}", f"report  {result.get('report', 'none')}")
     return result
+
+
+def _forget_files(options: Namespace, named: set[str]) -> None:
+    """A recipe of a run names the files of that run: a folder named here counts more, a file named here most."""
+    if "data" in named:
+        for split in singly(options):
+            if split not in named:
+                options[split] = None
 
 
 def _find_recipes(arguments: list[str]) -> list[str]:
