@@ -19,10 +19,10 @@ lint: install
 
 install: $(VENV)/installed
 
-# Installed again only when what is to be installed has changed.
+# Installed again only when what is to be installed has changed. Files are compiled when they are imported: most never are.
 $(VENV)/installed: pyproject.toml ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "regard needs Python 3.11 or newer: make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "The venv module is missing: apt install python3-venv"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c ci/constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c ci/constraints.txt -e ".[dev]"
 	touch $@
