@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,8 +81,17 @@ def options_of_run(
     for name in names:
         own = getattr(task, name)
         parser.add_class_arguments(type(own), name)
-        parser.set_defaults({f"{name}.{option}": value for option, value in asdict(own).items()})
+        parser.set_defaults(flattened(name, own))
     return names
+
+
+def flattened(name: str, value: Any) -> dict[str, Any]:
+    """Options by their names on the command line, those inside others too."""
+    if not is_dataclass(value):
+        return {name: value}
+    return {
+        key: inner for one in fields(value) for key, inner in flattened(f"{name}.{one.name}", getattr(value, one.name)).items()
+    }
 
 
 def take_task(command: str, arguments: list[str]) -> tuple[Any, list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
-from regard.commands.options import Seed, add_data, parser_of, say, singly, take_task
+from regard.commands.options import Seed, add_data, flattened, parser_of, say, singly, take_task
 from regard.commands.score import score_lines
 from regard.data.stream import is_file
 from regard.errors import InputError
@@ -43,6 +43,13 @@ def train(arguments: list[str]) -> dict[str, Any]:
         metavar="STEPS",
         help="every so many steps note in log.csv how each layer's attention is spread; 0 is never",
     )
+    parser.add_argument(
+        "--start",
+        type=str | None,
+        default=None,
+        metavar="RUN",
+        help="begin with the weights, vocabularies and options of another run instead of new ones",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, from its last checkpoint")
     parser.add_class_arguments(task_kind, None)
     arguments = _find_recipes(arguments)
@@ -53,6 +60,9 @@ def train(arguments: list[str]) -> dict[str, Any]:
         options = parser.parse_args(["--recipe", str(out / "recipe.yaml"), *arguments])
     else:
         out, options = _new_folder(early.out, task_kind.name), early
+        if early.start:
+            _default_to(parser, early.start, task_kind.name)
+            options = parser.parse_args(arguments)
     if options.task != task_kind.name:
         raise InputError(f"the recipe is for task {options.task!r}, but the command says {task_kind.name!r}.")
     _forget_files(options, {word.partition("=")[0].removeprefix("--") for word in arguments})
@@ -69,9 +79,21 @@ def _train(parser: ArgumentParser, task_kind: Any, options: Namespace, out: Path
     from regard.train.run import train as run_training
 
     minutes = None if options.max_minutes is None else float(options.max_minutes)
-    result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume, int(options.monitor)))
+    start = None if options.start is None else Path(options.start)
+    result = run_training(task, files, out, Terms(int(options.seed), minutes, options.resume, start, int(options.monitor)))
     say(options, *score_lines(result, task.metric), f"run     {out}", f"report  {result.get('report', 'none')}")
     return result
+
+
+def _default_to(parser: ArgumentParser, start: str, task: str) -> None:
+    """What is not said is as in the run to begin with."""
+    from regard.tasks.folder import load_recipe
+
+    recipe = load_recipe(Path(start))
+    if recipe.name != task:
+        raise InputError(f"--start must name a run of {task}, this one is of {recipe.name}.", file=start)
+    for field in fields(recipe):
+        parser.set_defaults(flattened(field.name, getattr(recipe, field.name)))
 
 
 def _forget_files(options: Namespace, named: set[str]) -> None:

@@ -191,6 +191,10 @@ class Task(ABC):
         """What the model reads at once: the examples as they were read, unless they are one long text."""
         return examples
 
+    def unknown(self, encoder: Encoder, examples: Sequence[Any]) -> set[str]:
+        """Labels of the examples that the encoder does not know, and so no model for it; none of a task without labels."""
+        return set()
+
     @abstractmethod
     def build(self, encoder: Encoder) -> "Model":
         """A new model for what the encoder knows."""

@@ -10,7 +10,7 @@ import resource
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -59,6 +59,8 @@ class Terms:
     seed: int = 0
     max_minutes: float | None = None
     is_resumed: bool = False
+    start: Path | None = None
+    """A run whose weights and vocabularies are begun with."""
     monitor_steps: int = 0
     """Attention is read every so many steps; 0 is never."""
 
@@ -173,13 +175,29 @@ def _facts(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _start(task: Task, files: Files, data: Data, out: Path, terms: Terms) -> Run:
-    """A new model, or one with the vocabularies of the run to go on with; and all that made it written down."""
-    encoder = run_folder.load_encoder(out, task) if terms.is_resumed else task.fit_encoder(data.train)
-    run = Run(task, encoder, task.build(encoder))
-    if not terms.is_resumed:
-        task.load_pretrained(run.model)
+    """A new model, another run's, or one for the vocabularies of the run to go on with; and all that made it written down."""
+    if terms.start and not terms.is_resumed:
+        run = _begun(task, data.train, terms.start, files.train)
+    else:
+        encoder = run_folder.load_encoder(out, task) if terms.is_resumed else task.fit_encoder(data.train)
+        run = Run(task, encoder, task.build(encoder))
+        if not terms.is_resumed:
+            task.load_pretrained(run.model)
     paths = {split: str(path.resolve()) for split, path in files.items()}
-    run_folder.save_start(out, run, paths | {"seed": terms.seed, "max_minutes": terms.max_minutes})
+    start = {"start": str(terms.start.resolve())} if terms.start else {}
+    run_folder.save_start(out, run, paths | start | {"seed": terms.seed, "max_minutes": terms.max_minutes})
+    return run
+
+
+def _begun(task: Task, train: Sequence[Any], start: Path, file: Path | None) -> Run:
+    """The model of another run, which must know each label that it is to learn."""
+    run = run_folder.load_run(start, chosen={one.name: getattr(task, one.name) for one in fields(task)})
+    if unknown := sorted(task.unknown(run.encoder, train)):
+        some = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        message = (
+            f"the run in --start must know each label of the training file, and does not know {some}. Train without --start."
+        )
+        raise InputError(message, file=file)
     return run
 
 

@@ -91,6 +91,9 @@ class Classify(Task):
     def cut(self, encoder: Any, examples: Sequence[Picture], *, is_training: bool) -> "Sequence[View]":
         return encoder.viewer.views(examples, is_training=is_training)
 
+    def unknown(self, encoder: Any, examples: Sequence[Picture]) -> set[str]:
+        return {picture.label or "" for picture in examples}.difference(encoder.names)
+
     def build(self, encoder: Any) -> "Model":
         from regard.models.pictures import build_classifier
 

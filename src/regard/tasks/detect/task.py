@@ -92,6 +92,9 @@ class Detect(Task):
     def cut(self, encoder: Any, examples: Sequence[Scene], *, is_training: bool) -> "Sequence[SceneView]":
         return encoder.viewer.views(examples, is_training=is_training)
 
+    def unknown(self, encoder: Any, examples: Sequence[Scene]) -> set[str]:
+        return {box.label for scene in examples for box in scene.boxes}.difference(encoder.names)
+
     def build(self, encoder: Any) -> "Model":
         from regard.models.detection import DetectorSizes, build_detector
 

@@ -80,6 +80,9 @@ class Ner(Tagging):
 
         return EntityEncoder.load(kept)
 
+    def unknown(self, encoder: Any, examples: Sequence[Sentence]) -> set[str]:
+        return {span.type for sentence in examples for span in sentence.spans}.difference(encoder.types)
+
     def build(self, encoder: Any) -> "Model":
         import torch
 

@@ -133,17 +133,18 @@ class Paint(Task):
             for number, view in enumerate(views)
         ]
 
+    def unknown(self, encoder: Any, examples: Sequence[Picture]) -> set[str]:
+        return {picture.label or "" for picture in examples}.difference(encoder.classes) if encoder.classes else set()
+
     def build(self, encoder: Any) -> "Model":
         from regard.models.painting import build_painter
 
         return build_painter(self.model, encoder.sizes)
 
-    def load_pretrained(self, model: "Model") -> None:
+    def choosing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
         from regard.tasks.paint.scores import prepared
 
         prepared(self.features)  # what is missing should not be found out after an hour
-
-    def choosing(self, examples: "Sequence[Request]") -> "Sequence[Request]":
         return evenly(examples, self.features.num_dev)
 
     def tuned(self, run: Any, train: "Sequence[Request]", dev: "Sequence[Request]") -> None:

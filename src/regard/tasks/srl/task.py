@@ -105,6 +105,10 @@ class Srl(Tagging):
 
         return RoleEncoder.load(kept)
 
+    def unknown(self, encoder: Any, examples: Sequence[RoleSentence]) -> set[str]:
+        propositions = [one for sentence in examples for one in sentence.propositions or ()]
+        return {argument.type for one in propositions for argument in one.arguments}.difference(encoder.labels)
+
     def build(self, encoder: Any) -> "Model":
         from regard.models.role_labeler import DeepRoleLabeler, DocumentRoleLabeler, RoleSizes
 
