@@ -58,7 +58,7 @@ class Srl(Tagging):
     decoding: RoleDecodingOptions = field(default_factory=RoleDecodingOptions)
 
     def usual_epochs(self, num_examples: int) -> int:
-        return 4 if self.encoder.path else 8
+        return 4 if self.encoder.path else 12
 
     def read(self, path: Path) -> tuple[list[RoleSentence], list[Finding]]:
         return read_roles(path)
