@@ -2,15 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from regard.cli import main
-from tests.train.test_run import SMALL, interrupt_after, run
+from tests.train.test_run import SMALL, run
 
 ROLES = [
     {
@@ -61,22 +59,6 @@ def test_what_is_frozen_stays_and_the_rest_learns(tiny_data, tiny_encoder, tmp_p
     }
     assert all(same for name, same in is_same.items() if not name.startswith("encoder.layer.1"))
     assert not any(same for name, same in is_same.items() if name.startswith("encoder.layer.1") and name.endswith("weight"))
-
-
-def test_stopping_between_added_up_batches_loses_nothing(tiny_data, tiny_encoder, tmp_path):
-    for split in ("train", "dev"):
-        file = tiny_data / f"{split}.conll"
-        file.write_text(file.read_text() * 30)
-    options = ["--encoder.path", str(tiny_encoder), "--training.max_epochs", "4", "--training.accumulate", "3"]
-    more = ["--training.average_decay", "0.9", "--training.batch_size", "8"]
-    command = [sys.executable, "-m", "regard.cli", "train", "ner", "--data", str(tiny_data), *SMALL, *options, *more, "--out"]
-    subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True, timeout=300)
-    stopped = subprocess.Popen([*command, str(tmp_path / "stopped")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    code, _, said = interrupt_after(stopped, "epoch 2/4")
-    assert code == 2, said
-    assert main(["train", "ner", "--out", str(tmp_path / "stopped"), "--resume"]) == 0
-    one, other = weights_of(tmp_path / "straight"), weights_of(tmp_path / "stopped")
-    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("name", ["deep", "document"])

@@ -76,6 +76,22 @@ def test_interrupted_behind_a_step(data, tmp_path, monkeypatch, unbroken, step, 
     assert_same(tmp_path / "run", unbroken)
 
 
+def test_interrupted_between_batches_that_are_added_up(data, tmp_path, monkeypatch, unbroken, capsys):
+    """Behind the first of the two batches of step 5, which is done with both."""
+    act = Interruption.on_train_batch_end
+
+    def ask(self, trainer, module, outputs, batch, batch_idx):
+        self.is_asked |= trainer.global_step == 4 and batch_idx == 2
+        act(self, trainer, module, outputs, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Interruption, "on_train_batch_end", ask)
+        assert train(data, tmp_path / "run") == 2
+    assert "Interrupted at step 5;" in capsys.readouterr().err
+    assert resume(tmp_path / "run") == 0
+    assert_same(tmp_path / "run", unbroken)
+
+
 @pytest.mark.parametrize("step", [8, 14])
 def test_killed(data, tmp_path, monkeypatch, unbroken, step):
     """What was kept when dev was scored is all there is."""

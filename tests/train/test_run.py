@@ -120,7 +120,7 @@ def test_data_named_beside_the_recipe_of_a_run_is_what_is_trained_on(finished, t
     assert read == {"a": ["other"], "b": ["other", "data"]}
 
 
-START = [sys.executable, "-m", "regard.cli", "train", "ner", "--training.max_epochs", "12", "--training.patience", "12"]
+START = [sys.executable, "-m", "regard.cli", "train", "ner", "--training.max_epochs", "6", "--training.patience", "6"]
 START += [*SMALL, "--training.average_decay", "0.9"]
 
 
@@ -160,7 +160,7 @@ def larger_data(tmp_path_factory):
 def test_ctrl_c_keeps_all_and_resuming_gives_the_very_model_of_an_uninterrupted_run(larger_data, tmp_path):
     straight = start(larger_data, tmp_path / "straight")
     assert straight.wait(timeout=300) == 0, straight.stderr.read()
-    code, _, said = interrupt_after(start(larger_data, tmp_path / "stopped"), "epoch 3/12")
+    code, _, said = interrupt_after(start(larger_data, tmp_path / "stopped"), "epoch 3/6")
     assert code == 2, said
     assert "Traceback" not in said
     assert f"Go on: regard train ner --out {tmp_path / 'stopped'} --resume" in said
@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_all_and_resuming_gives_the_very_model_of_an_uninterrupted_
 
 
 def test_an_interrupted_run_says_what_is_missing(larger_data, tmp_path, capsys):
-    code, _, said = interrupt_after(start(larger_data, tmp_path / "run"), "epoch 1/12")
+    code, _, said = interrupt_after(start(larger_data, tmp_path / "run"), "epoch 1/6")
     assert code == 2, said
     code, result, _ = run(capsys, "evaluate", str(tmp_path / "run"), "--data", str(larger_data))
     assert code == 2
