@@ -72,17 +72,15 @@ def unattached(sentence: RoleSentence, path: Path) -> Iterator[Finding]:
         for span in one.arguments:
             prefix, dash, kind = span.type.partition("-")
             if prefix == "C" and dash and begins.get(kind, span.start) >= span.start:
-                message = (
-                    f"{shown(span)} of the predicate {sentence.tokens[one.predicate]!r} continues no {kind} before it; it "
-                    f"is scored as one, as srl-eval does. Write {kind}, or label what it continues."
-                )
-                yield Finding("warning", path, sentence.line, message)
+                fault = f"continues no {kind} before it; it is scored as one, as srl-eval does"
+                advice = f"Write {kind}, or label what it continues."
             elif prefix == "R" and dash and kind not in begins:
-                message = (
-                    f"{shown(span)} of the predicate {sentence.tokens[one.predicate]!r} refers to {kind}, which the "
-                    f"predicate does not have. Label that, or mend this label."
-                )
-                yield Finding("warning", path, sentence.line, message)
+                fault = f"refers to {kind}, which the predicate does not have"
+                advice = "Label that, or mend this label."
+            else:
+                continue
+            message = f"{shown(span)} of the predicate {sentence.tokens[one.predicate]!r} {fault}. {advice}"
+            yield Finding("warning", path, sentence.line, message)
 
 
 def shown(span: Span) -> str:
